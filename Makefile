@@ -1,0 +1,58 @@
+# make            set up, and run the workflow on the demo clips
+# make test       set up, and run the tests
+# make lint       what CI checks of style
+# make bench      speed beside the original front end; CLIPS=105835 for the full size
+PYTHON ?= python3
+CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
+CLIPS ?= 3000
+
+.DEFAULT_GOAL := run
+.PHONY: run setup test lint bench requirements clean
+.DELETE_ON_ERROR:
+
+bin := .venv/bin
+
+run: setup
+	$(bin)/snakemake --cores $(CORES)
+	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER'
+
+setup: .venv/run
+
+test: .venv/test
+	$(bin)/python -m pytest
+
+lint: .venv/test
+	$(bin)/snakemake --lint
+	$(bin)/snakefmt --check Snakefile rules
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+
+bench: .venv/test
+	$(bin)/python tests/bench.py --clips $(CLIPS)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo '$(PYTHON) is older than Python 3.11: name a newer one, make PYTHON=python3.12'; exit 1; }
+	$(PYTHON) -m venv .venv \
+	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
+
+# Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
+.venv/%: requirements/%.txt | .venv/bin/python
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/test: .venv/oracle
+.venv/oracle: requirements/oracle.txt | .venv/bin/python
+	$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# After a change of versions in requirements/*.in, which envs/*.yaml must follow.
+requirements:
+	for set in run test slurm embeddings; do \
+	  UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --universal \
+	    --python-version 3.11 --generate-hashes requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+	UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --universal --no-deps \
+	  --python-version 3.11 --generate-hashes requirements/oracle.in -o requirements/oracle.txt
+
+clean:
+	rm -rf .venv

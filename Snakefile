@@ -1,0 +1,30 @@
+# From a folder of WAV files to VGGish log-mel spectrograms, label by label:
+# catalog -> spectrograms -> concatenate. See README.md.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/catalog.smk"
+include: "rules/spectrograms.smk"
+include: "rules/concatenate.smk"
+
+
+wildcard_constraints:
+    label="[^/]+",
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/wavfile_spec.dat",
+        "<results>/wavfile_df.csv",
+        "<results>/invalid.csv",
+
+
+onsuccess:
+    print(SUMMARY.read_text() if SUMMARY.exists() else "")
