@@ -27,4 +27,4 @@ rule all:
 
 
 onsuccess:
-    print(SUMMARY.read_text() if SUMMARY.exists() else "")
+    close_run()

@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import os
 from functools import cache
@@ -32,9 +33,14 @@ if not os.path.isdir(DATASET):
         "Give the folder that holds a folder of WAV files for each label."
     )
 
+existing = next(folder for folder in Path(RESULTS, "x").absolute().parents if folder.exists())
+if not (existing.is_dir() and os.access(existing, os.W_OK)):
+    raise WorkflowError(
+        f"config key 'results': {RESULTS!r} cannot be written, {str(existing)!r} is no folder "
+        "or gives no permission. Give a folder, or the name of one to be made."
+    )
 
-# Functions, not constants: a job on a cluster node reads this file too, and must not walk the
-# dataset for nothing.
+
 @cache
 def labels():
     """The clips of each label, by the label as it stands in file names, in row order."""
@@ -67,3 +73,22 @@ def digest_of(*scripts):
 
 def of_all_labels(pattern):
     return lambda wildcards: collect(pattern, label=labels())
+
+
+def close_run():
+    """Print the summary, and drop the chunks in which clips vanished, for the next run to redo."""
+    if not SUMMARY.exists():
+        return
+    print(SUMMARY.read_text())
+    with open(Path(RESULTS, "invalid.csv"), encoding="utf-8", newline="") as file:
+        vanished = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
+    for label in vanished:
+        Path(RESULTS, "chunks", f"{file_name_of(label)}.npy").unlink(missing_ok=True)
+    if vanished:
+        print(f"Run again: clips vanished while they were read, of {', '.join(vanished)}.")
+
+
+# Here rather than in the first input function, for a plain message. A job on a cluster reads this
+# file too, and must not walk the dataset for nothing.
+if workflow.is_main_process:
+    labels()

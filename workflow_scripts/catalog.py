@@ -8,6 +8,7 @@ import csv
 import hashlib
 import os
 import re
+import stat
 import sys
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class DatasetError(Exception):
 
 
 class Clip(NamedTuple):
-    """One WAV file; the size and mtime of one that cannot be opened are blank."""
+    """One WAV file; size and mtime are blank where there is no regular file that may be read."""
 
     path: str  # below the dataset folder
     size: int | str  # bytes
@@ -91,8 +92,9 @@ def clip_at(entry, path):
         status = entry.stat()
     except OSError:  # a link that leads nowhere
         return Clip(path, "", "")
-    # Blank without the permission to read, so that granting it later counts as a change.
-    if status.st_mode & 0o444 != 0o444 and not os.access(entry.path, os.R_OK):
+    # Permission is in the catalog because granting it must count as a change, like any other.
+    may_read = status.st_mode & 0o444 == 0o444 or os.access(entry.path, os.R_OK)
+    if not (stat.S_ISREG(status.st_mode) and may_read):
         return Clip(path, "", "")
     return Clip(path, status.st_size, status.st_mtime_ns)
 

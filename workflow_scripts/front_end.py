@@ -44,7 +44,7 @@ MAX_SAMPLE_RATE = 768_000  # Hz
 PLAIN_HEADER = (
     b"RIFF%bWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data%b"
 )
-PLAIN_BYTES = 44 + 2 * TOO_LONG
+PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # of a valid clip, at most
 
 
 class AudioFormat(NamedTuple):
@@ -59,7 +59,8 @@ class InvalidClipError(ValueError):
     """A clip that does not give exactly one example.
 
     Attributes:
-        reason: `too short`, `too long`, `unreadable` or `not finite`.
+        reason: `too short`, `too long`, `unreadable` or `not finite`; in a chunk's table also
+            `vanished`.
         detail: what was found, in words.
         format: the clip's AudioFormat, or None where its header could not be read.
     """

@@ -32,8 +32,9 @@ def write_chunk(dataset, catalog, chunk, table):
         catalog: CSV file of a label's clips, see `write_catalog`.
         chunk: .npy file to write: (n, 96, 64) float64, a row a clip, zeros where it is invalid.
         table: CSV file to write, a row a clip: the catalog's columns; `valid`, True or False; for
-            an invalid one the `reason` (see InvalidClipError) and `detail`; the file's
-            `sample_rate` in Hz, `channels` and `samples` a channel, as far as they could be read.
+            an invalid one the `reason` (see InvalidClipError; `vanished` if it could be opened
+            when it was catalogued, but not now) and `detail`; the file's `sample_rate` in Hz,
+            `channels` and `samples` a channel, as far as they could be read.
 
     Returns:
         Counter of "valid" and of each reason.
@@ -62,9 +63,12 @@ def write_chunk(dataset, catalog, chunk, table):
                     outcome = ["True", "", "", *format]
                     counts["valid"] += 1
                 except InvalidClipError as error:
+                    reason = error.reason
+                    if isinstance(error.__cause__, OSError) and row[1]:
+                        reason = "vanished"
                     invalid.append(i)
-                    outcome = ["False", error.reason, error.detail, *(error.format or ("", "", ""))]
-                    counts[error.reason] += 1
+                    outcome = ["False", reason, error.detail, *(error.format or ("", "", ""))]
+                    counts[reason] += 1
                 table_writer.writerow(row + outcome)
             examples = batch.log_mel()
             examples[invalid] = 0.0

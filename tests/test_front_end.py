@@ -1,0 +1,195 @@
+"""The front end: bit for bit the original's values, and a word for every file it refuses."""
+
+import csv
+import io
+import os
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import SHARED, make_dataset, needs_shared, original_examples, write_wav
+
+from workflow_scripts.catalog import find_labels, folders_of, write_catalog
+from workflow_scripts.front_end import (
+    MAX_SAMPLE_RATE,
+    InvalidClipError,
+    read_clip,
+    waveform_to_examples,
+    wavfile_to_examples,
+)
+from workflow_scripts.spectrograms import write_chunk
+
+
+def chunk_of(dataset, label, folder):
+    """The (n, 96, 64) chunk and the table's rows, as dicts, of one label of `dataset`."""
+    catalog, chunk, table = (folder / name for name in ("catalog.csv", "chunk.npy", "table.csv"))
+    write_catalog(dataset, folders_of(find_labels(dataset)[label]), catalog)
+    write_chunk(dataset, catalog, chunk, table)
+    with open(table, newline="") as file:
+        return np.load(chunk), list(csv.DictReader(file))
+
+
+def riff(data, tag=1, channels=1, rate=16_000, bits=16):
+    """The bytes of a WAV file with any format fields, true or not."""
+    block = channels * bits // 8
+    fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
+    chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
+@pytest.mark.parametrize("clips", [1, 3, 4, 5])
+def test_a_chunk_is_bit_for_bit_the_originals(tmp_path, clips):
+    dataset = make_dataset(tmp_path / "dataset", ["yes"], clips)
+    chunk, _ = chunk_of(dataset, "yes", tmp_path)
+    expected = [original_examples(dataset / "yes" / f"{n}.wav")[0] for n in range(clips)]
+    assert np.array_equal(chunk, expected)
+
+
+@needs_shared
+def test_real_clips_are_bit_for_bit_the_originals(tmp_path):
+    dataset = SHARED / "speech_commands_sample"
+    for label, clips in find_labels(dataset).items():
+        chunk, table = chunk_of(dataset, label, tmp_path)
+        for clip, row, spectrogram in zip(clips, table, chunk, strict=True):
+            examples = original_examples(dataset / clip.path)
+            assert row["valid"] == str(len(examples) == 1)
+            assert np.array_equal(spectrogram, examples[0] if len(examples) else np.zeros((96, 64)))
+
+
+@needs_shared
+def test_every_kind_of_file_is_judged_and_valued_as_the_original_does(tmp_path):
+    golden = SHARED / "golden"
+    chunk, table = chunk_of(golden, "variants", tmp_path)
+    with open(golden / "reference.csv", newline="") as file:
+        examples = {row["file"]: row["examples"] for row in csv.DictReader(file)}
+    reference = np.load(golden / "reference.npz")
+    assert len(table) == 22
+    for row, spectrogram in zip(table, chunk, strict=True):
+        path = row["path"]
+        assert row["valid"] == str(examples[path] == "1"), row
+        if path in reference:
+            np.testing.assert_allclose(spectrogram, reference[path], rtol=0, atol=1e-9)
+        elif row["valid"] == "False":
+            assert row["reason"] and not spectrogram.any()
+        else:
+            assert path == "variants/float32_16000.wav"
+
+
+@needs_shared
+def test_reference_values_of_real_clips():
+    reference = np.load(SHARED / "golden" / "reference.npz")
+    clips = [path for path in reference if not path.startswith("variants/")]
+    assert len(clips) > 50
+    for clip in clips:
+        examples = wavfile_to_examples(SHARED / clip)
+        np.testing.assert_allclose(examples, reference[clip][np.newaxis], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [(0, "too short"), (15_599, "too short"), (15_600, ""), (30_959, ""), (30_960, "too long")],
+)
+def test_valid_means_exactly_one_example(tmp_path, samples, reason):
+    clip = write_wav(tmp_path / "dataset" / "no" / "clip.wav", samples=samples)
+    chunk, [row] = chunk_of(tmp_path / "dataset", "no", tmp_path)
+    assert (row["reason"], row["valid"]) == (reason, str(not reason))
+    assert (row["sample_rate"], row["channels"], row["samples"]) == ("16000", "1", str(samples))
+    assert chunk.any() == (not reason)
+    assert wavfile_to_examples(clip).shape == (max(0, (samples - 240) // 15_360), 96, 64)
+
+
+def test_long_waveforms_give_the_originals_examples(tmp_path):
+    clip = write_wav(tmp_path / "long.wav", samples=16_000 * 9)
+    assert np.array_equal(wavfile_to_examples(clip), original_examples(clip))
+
+
+def test_a_stored_float_is_used_as_it_is(tmp_path):
+    plain = write_wav(tmp_path / "plain.wav")
+    samples, _ = soundfile.read(plain)
+    for subtype in ("FLOAT", "DOUBLE"):
+        stored = tmp_path / f"{subtype}.wav"
+        soundfile.write(stored, samples, 16_000, subtype=subtype)
+        assert np.array_equal(wavfile_to_examples(stored), wavfile_to_examples(plain))
+    assert np.array_equal(waveform_to_examples(samples, 16_000), wavfile_to_examples(plain))
+
+
+def test_channels_are_averaged_and_other_rates_resampled(tmp_path):
+    resampy = pytest.importorskip("resampy")
+    channels = np.random.default_rng(1).normal(0, 0.1, (48_000, 3))
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, channels, 48_000, subtype="PCM_16")
+    samples, _ = soundfile.read(path)
+    mono = resampy.resample(np.mean(samples, axis=1), 48_000, 16_000)
+    assert np.array_equal(wavfile_to_examples(path), waveform_to_examples(mono, 16_000))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_samples_that_are_not_finite_make_a_clip_invalid(tmp_path, value):
+    samples = np.zeros(16_000)
+    samples[12_345] = value
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, samples, 16_000, subtype="DOUBLE")
+    with pytest.raises(InvalidClipError) as error:
+        read_clip(path)
+    assert error.value.reason == "not finite"
+
+
+def test_what_is_no_clip_is_unreadable_and_waits_for_nothing(tmp_path):
+    label = tmp_path / "dataset" / "no"
+    write_wav(label / "a.wav")
+    (label / "b.wav").write_bytes(b"")
+    (label / "c.wav").mkdir()
+    os.mkfifo(label / "d.wav")
+    (label / "e.wav").symlink_to("nowhere")
+    (label / "f.wav").symlink_to("/dev/zero")
+    chunk, table = chunk_of(tmp_path / "dataset", "no", tmp_path)
+    assert [row["reason"] for row in table] == ["", *["unreadable"] * 5]
+    assert [bool(row.any()) for row in chunk] == [True] + [False] * 5
+    assert all(row["detail"] for row in table[1:])
+
+
+def test_too_long_is_told_by_the_header(tmp_path):
+    path = tmp_path / "hour.wav"
+    with open(path, "wb") as file:
+        file.write(riff(b"")[:40] + struct.pack("<I", 3600 * 32_000))
+        file.truncate(44 + 3600 * 32_000)
+    with pytest.raises(InvalidClipError, match=r"too long: 3600.000 s") as error:
+        read_clip(path)
+    assert error.value.format.samples == 3600 * 16_000
+
+
+def test_absurd_headers_ask_for_no_memory(tmp_path):
+    path = tmp_path / "clip.wav"
+    for fields in ({"rate": 2**31 - 1}, {"channels": 0}, {"channels": 65_535}, {"rate": 0}):
+        path.write_bytes(riff(bytes(70_000), **fields))
+        with pytest.raises(InvalidClipError):
+            read_clip(path)
+    path.write_bytes(riff(bytes(2 * 1000 * 16_000), channels=1000))
+    assert read_clip(path)[1].channels == 1000
+
+
+def test_plain_files_are_read_as_the_decoder_reads_them(tmp_path):
+    """Whatever byte of the header is changed, and any length: the answer is libsndfile's."""
+    path = tmp_path / "clip.wav"
+    whole = write_wav(path, samples=16_000).read_bytes()
+    damaged = [
+        whole[:n] + bytes([whole[n] ^ bit]) + whole[n + 1 :] for n in range(44) for bit in (1, 128)
+    ]
+    cut = [whole[: len(whole) - n] for n in (1, 2, 3, 800, 801, 32_000)]
+    for content in [whole, *damaged, *cut, whole + b"\0", whole + b"LIST\4\0\0\0abcd"]:
+        path.write_bytes(content)
+        try:
+            samples, rate = soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)
+        except Exception:
+            samples = None
+        try:
+            found, format = read_clip(path)
+        except InvalidClipError as error:
+            believed = samples is not None and rate <= MAX_SAMPLE_RATE
+            assert not (believed and error.reason == "unreadable")
+        else:
+            assert samples is not None
+            assert format == (rate, samples.shape[1], len(samples))
+            if format[:2] == (16_000, 1):
+                assert np.array_equal(found, samples[:, 0])
