@@ -170,7 +170,7 @@ def summarize(labels, reasons, spectrograms, clips, invalid):
     return f"""\
 {count} clips in {len(labels)} labels: {count - reasons.total()} valid, {reasons.total()} invalid\
 {f" ({causes}; see {invalid})" if causes else ""}
-{textwrap.fill(by_label, 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)}
+{textwrap.indent(textwrap.fill(by_label, 98, break_long_words=False, break_on_hyphens=False), "  ")}
 To load them:
   audio = np.fromfile("{spectrograms}").reshape((-1, 96, 64))
   df = pd.read_csv("{clips}")
