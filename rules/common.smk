@@ -1,19 +1,16 @@
 import csv
 import hashlib
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from workflow_scripts.catalog import (
-    DatasetError,
-    file_name_of,
-    find_labels,
-    fingerprint,
-    folders_of,
-)
+# As in a job's script, where the modules beside it are found by their plain names.
+sys.path.append(os.path.join(workflow.basedir, "workflow_scripts"))
+from catalog import DatasetError, file_name_of, find_labels, fingerprint, folders_of
 
 validate(config, "../schemas/config.schema.yaml")
 
@@ -80,12 +77,16 @@ def close_run():
     if not SUMMARY.exists():
         return
     print(SUMMARY.read_text())
+    chunks = Path(RESULTS, "chunks")
+    gone = sorted(chunk.stem for chunk in chunks.glob("*.npy") if chunk.stem not in labels())
+    if gone:
+        print(f"No longer in the dataset, of no use but in {chunks} still: {', '.join(gone)}")
     with open(Path(RESULTS, "invalid.csv"), encoding="utf-8", newline="") as file:
         vanished = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
     for label in vanished:
-        Path(RESULTS, "chunks", f"{file_name_of(label)}.npy").unlink(missing_ok=True)
+        (chunks / f"{file_name_of(label)}.npy").unlink(missing_ok=True)
     if vanished:
-        print(f"Run again: clips vanished while they were read, of {', '.join(vanished)}.")
+        print(f"Clips vanished while they were read; run again, for {', '.join(sorted(vanished))}")
 
 
 # Here rather than in the first input function, for a plain message. A job on a cluster reads this

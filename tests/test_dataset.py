@@ -4,9 +4,8 @@ import os
 
 import pandas as pd
 import pytest
+from catalog import DatasetError, find_labels
 from conftest import expected_outputs, make_dataset, write_wav
-
-from workflow_scripts.catalog import DatasetError, find_labels
 
 ODD_NAMES = [
     "two words",

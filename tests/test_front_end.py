@@ -8,17 +8,16 @@ import struct
 import numpy as np
 import pytest
 import soundfile
+from catalog import find_labels, folders_of, write_catalog
 from conftest import SHARED, make_dataset, needs_shared, original_examples, write_wav
-
-from workflow_scripts.catalog import find_labels, folders_of, write_catalog
-from workflow_scripts.front_end import (
+from front_end import (
     MAX_SAMPLE_RATE,
     InvalidClipError,
     read_clip,
     waveform_to_examples,
     wavfile_to_examples,
 )
-from workflow_scripts.spectrograms import write_chunk
+from spectrograms import write_chunk
 
 
 def chunk_of(dataset, label, folder):

@@ -9,8 +9,9 @@ import hashlib
 import os
 import re
 import stat
-import sys
 from typing import NamedTuple
+
+from job_log import JobError, job_log
 
 # What pandas.read_csv takes for a missing value, not for a word.
 READ_AS_MISSING = {
@@ -22,7 +23,7 @@ UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 LONGEST_NAME = 255 - len(".npy")  # bytes; the limit of every usual file system
 
 
-class DatasetError(Exception):
+class DatasetError(JobError):
     """The dataset cannot be used as it stands; the message names what offends and what to do."""
 
 
@@ -158,10 +159,10 @@ def write_catalog(dataset, folders, catalog):
 
 
 if "snakemake" in globals():
-    sys.stderr = open(snakemake.log[0], "w", buffering=1)
-    count = write_catalog(
-        os.path.expanduser(snakemake.config["dataset"]),
-        snakemake.params.folders,
-        snakemake.output.catalog,
-    )
-    print(f"{count} clips", file=sys.stderr)
+    with job_log(snakemake.log[0]):
+        count = write_catalog(
+            os.path.expanduser(snakemake.config["dataset"]),
+            snakemake.params.folders,
+            snakemake.output.catalog,
+        )
+        print(f"{count} clips")

@@ -5,13 +5,13 @@ import errno
 import fcntl
 import os
 import shutil
-import sys
 import textwrap
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 
 from catalog import label_of
+from job_log import JobError, job_log
 from spectrograms import CATALOG_FIELDS, HEADER_BYTES, ROW_BYTES, TABLE_FIELDS, chunk_header
 
 FICLONE = 0x40049409  # Linux's ioctl: share all blocks of another file
@@ -19,8 +19,11 @@ CLIPS_FIELDS = ["", "file_name", "label", "valid"]
 INVALID_FIELDS = ["file_name", "label", *TABLE_FIELDS[4:]]
 
 
-class ChunkError(Exception):
-    """A chunk does not belong to its table, or the table to its catalog; the message names it."""
+class ChunkError(JobError):
+    """A chunk does not belong to its table, or the table to its catalog."""
+
+    def __init__(self, message):
+        super().__init__(f"{message}. Delete the named files and run again.")
 
 
 def concatenate(dataset, catalogs, tables, chunks, spectrograms, clips, invalid, summary):
@@ -142,8 +145,7 @@ def shares_blocks(source, target):
 def check_room(path, size):
     free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if free < size:
-        message = f"{size:,} bytes needed, {free:,} free"
-        raise OSError(errno.ENOSPC, message, path)
+        raise OSError(errno.ENOSPC, f"No space left, {size:,} bytes needed, {free:,} free", path)
 
 
 def append(source, target):
@@ -178,16 +180,16 @@ To load them:
 
 
 if "snakemake" in globals():
-    sys.stderr = open(snakemake.log[0], "w", buffering=1)
-    try:
-        concatenate(
-            snakemake.params.dataset,
-            snakemake.input.catalogs,
-            snakemake.input.tables,
-            snakemake.input.chunks,
-            **snakemake.output,
-        )
-    except ChunkError as error:
-        sys.exit(f"{error}\nDelete the named files and run again: their label is made anew.")
-    except OSError as error:
-        sys.exit(f"cannot write {snakemake.output.spectrograms}: {error}")
+    with job_log(snakemake.log[0]):
+        try:
+            concatenate(
+                snakemake.params.dataset,
+                snakemake.input.catalogs,
+                snakemake.input.tables,
+                snakemake.input.chunks,
+                **snakemake.output,
+            )
+        except OSError as error:
+            message = f"cannot write {snakemake.output.spectrograms}: {error}"
+            raise JobError(message) from error
+        print(open(snakemake.output.summary, encoding="utf-8").read())

@@ -3,12 +3,12 @@
 import csv
 import hashlib
 import os
-import sys
 from collections import Counter
 from itertools import islice
 
 import numpy as np
 from front_end import EXAMPLE_SAMPLES, EXAMPLE_SHAPE, ExampleBatch, InvalidClipError, read_clip
+from job_log import JobError, job_log
 
 # A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
 # which can then share a chunk's blocks with the concatenation instead of copying them.
@@ -95,14 +95,17 @@ def chunk_header(rows, table):
 
 
 if "snakemake" in globals():
-    sys.stderr = open(snakemake.log[0], "w", buffering=1)
-    try:
-        counts = write_chunk(
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.input.catalog,
-            snakemake.output.chunk,
-            snakemake.output.table,
-        )
-    except OSError as error:
-        sys.exit(f"cannot write {snakemake.output.chunk}: {error}")
-    print(*(f"{n} {outcome}" for outcome, n in counts.items()), sep=", ", file=sys.stderr)
+    with job_log(snakemake.log[0]):
+        try:
+            counts = write_chunk(
+                os.path.expanduser(snakemake.config["dataset"]),
+                snakemake.input.catalog,
+                snakemake.output.chunk,
+                snakemake.output.table,
+            )
+        except OSError as error:
+            with open(snakemake.input.catalog, encoding="utf-8", newline="") as file:
+                size = HEADER_BYTES + ROW_BYTES * (sum(1 for _ in csv.reader(file)) - 1)
+            message = f"cannot write {snakemake.output.chunk}, {size:,} bytes needed: {error}"
+            raise JobError(message) from error
+        print(*(f"{count} {outcome}" for outcome, count in counts.items()), sep=", ")

@@ -1,0 +1,264 @@
+"""Speed and memory beside the original front end and the notebook's loop, in one run.
+
+    make bench                  a reduced Speech Commands, about two minutes
+    make bench CLIPS=105835     its full size; 14 GB in memory, about ten minutes
+
+Prints a table and leaves it in results/benchmark.md. Every figure is for this machine and this
+hour: the ratios are what to compare.
+"""
+
+import os
+
+# The notebook's numpy takes every core for its small products, to no gain; one each is fair.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from conftest import ROOT, Workflow, original_examples
+from front_end import (
+    EXAMPLE_SAMPLES,
+    FRAME,
+    LOG_OFFSET,
+    MEL_BLOCKS,
+    ExampleBatch,
+    InvalidClipError,
+    read_clip,
+)
+from spectrograms import write_chunk
+
+# Clips of each label in Speech Commands v0.02.
+LABELS = {
+    **{"five": 4052, "zero": 4052, "yes": 4044, "seven": 3998, "no": 3941, "nine": 3934},
+    **{"down": 3917, "one": 3890, "go": 3880, "two": 3880, "stop": 3872, "six": 3860},
+    **{"on": 3845, "left": 3801, "eight": 3787, "right": 3778, "off": 3745, "four": 3728},
+    **{"three": 3727, "up": 3723, "dog": 2128, "wow": 2123, "house": 2113, "marvin": 2100},
+    **{"bird": 2064, "happy": 2054, "cat": 2031, "sheila": 2022, "bed": 2014, "tree": 1759},
+    **{"backward": 1664, "visual": 1592, "follow": 1579, "learn": 1575, "forward": 1557},
+}
+NOISE_FILES = 6
+
+
+def make_speech_commands(folder, clips):
+    """Write a data set of the shape of Speech Commands, `clips` files in all, from the demo's.
+
+    As there, one clip in ten is cut, half of those too short to be valid; six are a minute long.
+    """
+    random = np.random.default_rng(0)
+    words = [path.read_bytes()[44:] for path in sorted((ROOT / "demo").glob("[a-z]*/en_*.wav"))]
+    words = [np.frombuffer(word, "<i2").astype(np.float64) for word in words]
+    share = (clips - NOISE_FILES) / sum(LABELS.values())
+    for label, count in LABELS.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(round(count * share)):
+            word = words[random.integers(len(words))] * random.uniform(0.3, 1.0)
+            word += random.normal(0, 30, len(word))
+            length = len(word) if random.random() > 0.1 else random.integers(15_200, 16_000)
+            write_plain(folder / label / f"{number:08x}_nohash_0.wav", word[:length])
+    (folder / "_background_noise_").mkdir()
+    for number in range(NOISE_FILES):
+        noise = random.normal(0, 1000, 60 * 16_000)
+        write_plain(folder / "_background_noise_" / f"{number}.wav", noise)
+
+
+def write_plain(path, samples):
+    data = samples.astype("<i2").tobytes()
+    header = b"RIFF%bWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data%b"
+    sizes = (len(data) + 36).to_bytes(4, "little"), len(data).to_bytes(4, "little")
+    path.write_bytes(header % sizes + data)
+
+
+def notebook(dataset, results):
+    """The notebook's way: one clip after another, all spectrograms in memory, pandas row by row."""
+    paths = [os.path.join(folder, name) for folder, _, names in os.walk(dataset) for name in names]
+    labels = [os.path.basename(os.path.dirname(path)) for path in paths]
+    table = pd.DataFrame({"file_name": paths, "label": labels, "valid": False})
+    spectrograms = np.zeros((len(paths), 96, 64))
+    for index, row in table.iterrows():
+        examples = original_examples(row["file_name"])
+        if len(examples) == 1:
+            spectrograms[index] = examples[0]
+            table.loc[index, "valid"] = True
+    spectrograms.tofile(os.path.join(results, "wavfile_spec.dat"))
+    table.to_csv(os.path.join(results, "wavfile_df.csv"))
+
+
+def front_end(paths):
+    """The examples of valid clips, as a chunk's job makes them."""
+    batch = ExampleBatch()
+    for first in range(0, len(paths), batch.SIZE):
+        for i, path in enumerate(paths[first : first + batch.SIZE]):
+            batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
+        yield from batch.log_mel()
+
+
+def seconds(function, *arguments):
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def compare_front_ends(paths, rounds=7):
+    """(us a clip of the original, of ours, median ratio of the rounds), decode included."""
+    times = [
+        (
+            seconds(lambda: [original_examples(path) for path in paths]),
+            seconds(lambda: [None for _ in front_end(paths)]),
+        )
+        for _ in range(rounds)
+    ]
+    per_clip = [1e6 / len(paths) * statistics.median(column) for column in zip(*times, strict=True)]
+    return *per_clip, statistics.median(original / ours for original, ours in times)
+
+
+def time_of_steps(paths):
+    """{step: us a clip} of the front end."""
+    batch = ExampleBatch()
+    list(front_end(paths[:4]))
+    for i, path in enumerate(paths[: batch.SIZE]):
+        batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
+    batch.log_mel()
+    windowed, magnitude = batch._windowed, batch._magnitude
+    mel = np.ones((len(windowed), 64))
+
+    def window():
+        np.copyto(windowed.reshape(batch.SIZE, 96, -1)[..., :FRAME], batch._frames)
+        np.multiply(windowed, batch._window, out=windowed)
+
+    def mel_bands():
+        for bins, bands, weights in MEL_BLOCKS:
+            np.matmul(magnitude[:, bins], weights, out=mel[:, bands])
+
+    steps = {
+        "window": window,
+        "FFT": lambda: np.fft.rfft(windowed, out=batch._spectrum),
+        "magnitude": lambda: np.abs(batch._spectrum, out=magnitude),
+        "mel bands": mel_bands,
+        "log": lambda: np.log(np.add(mel, LOG_OFFSET, out=mel), out=mel).fill(1.0),
+    }
+    repeats = len(paths) // batch.SIZE
+    times = {"read": seconds(lambda: [read_clip(path) for path in paths]) / len(paths)}
+    for name, step in steps.items():
+        times[name] = seconds(lambda step=step: [step() for _ in range(repeats)]) / len(paths)
+    return {name: 1e6 * value for name, value in times.items()}
+
+
+def measured(command, **options):
+    """Run `command`; return its (wall s, CPU s, peak MB of its largest process)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, *map(str, command)],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        **options,
+    )
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall, cpu, int(process.stdout.split()[-1])
+
+
+def chunk_memory(dataset, clips, folder):
+    """Peak MB of a process that makes the chunk of a label of `clips` clips (links to one)."""
+    clip = next(path for path in dataset.glob("zero/*.wav"))
+    catalog = folder / "catalog.csv"
+    catalog.write_text("path,size,mtime_ns\n" + f"{clip.relative_to(dataset)},1,1\n" * clips)
+    command = [sys.executable, __file__, "--chunk", dataset, catalog]
+    return measured(command)[2]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--folder", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    parser.add_argument("--notebook", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--chunk", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.notebook:
+        return notebook(*arguments.notebook)
+    if arguments.chunk:
+        return write_chunk(*arguments.chunk, arguments.chunk[1] + ".npy", arguments.chunk[1] + ".t")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        report = benchmark(Path(folder), arguments.clips)
+    print(report)
+    (ROOT / "results" / "benchmark.md").write_text(report)
+
+
+def benchmark(folder, clips):
+    dataset = folder / "speech_commands"
+    make_speech_commands(dataset, clips)
+    valid = []
+    for path in sorted(dataset.glob("[a-z]*/*.wav"))[:1200]:
+        try:
+            read_clip(path)
+        except InvalidClipError:
+            continue
+        valid.append(path)
+    valid = valid[:1000]
+    cores = os.cpu_count()
+
+    original, ours, ratio = compare_front_ends(valid)
+    steps = time_of_steps(valid)
+    memory = [chunk_memory(dataset, count, folder) for count in (4_052, 40_000)]
+    (folder / "catalog.csv.npy").unlink()
+
+    (folder / "notebook").mkdir()
+    command = [sys.executable, __file__, "--notebook", dataset, folder / "notebook"]
+    loop_wall, loop_cpu, loop_memory = measured(command)
+    shutil.rmtree(folder / "notebook")
+
+    workflow = Workflow(folder / "project", dataset)
+    snakemake = workflow.command(cores=cores)
+    inside = {"cwd": workflow.folder}
+    wall, cpu, _ = measured(snakemake, **inside)
+    version, *_ = measured([snakemake[0], "--version"])
+    nothing, *_ = measured(snakemake, **inside)
+    write_plain(next(dataset.glob("zero/*.wav")), np.ones(16_000))
+    changed, *_ = measured(snakemake, **inside)
+    size = (workflow.results / "wavfile_spec.dat").stat().st_size
+
+    processor = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    breakdown = ", ".join(f"{name} {value:.0f}" for name, value in steps.items())
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}"
+    return f"""\
+{clips} clips; {processor}, {cores} cores, {versions}
+
+| | original | workflow | ratio |
+|---|---|---|---|
+| front end, one core, us a clip | {original:.0f} | {ours:.0f} | {ratio:.1f} |
+| folder to the two files, s | {loop_wall:.1f} | {wall:.1f} | {loop_wall / wall:.1f} |
+| the same, CPU s | {loop_cpu:.1f} | {cpu:.1f} | {loop_cpu / cpu:.1f} |
+| nothing changed, s over `snakemake --version` ({version:.1f} s) | | {nothing - version:.1f} | |
+| one clip changed, s ({size / 1e9:.2f} GB concatenated) | | {changed:.1f} | |
+| peak memory, MB | {loop_memory} | {memory[0]} (4,052 clips a label), {memory[1]} (40,000) | |
+
+Front end, us a clip: {breakdown}
+"""
+
+
+if __name__ == "__main__":
+    main()
