@@ -59,9 +59,14 @@ def original_examples(path):
     """The (examples, 96, 64) log-mel examples of a 16 kHz mono WAV file, by the original code."""
     samples, rate = soundfile.read(path, dtype="int16")
     assert rate == 16_000 and samples.ndim == 1
+    return log_mel_examples(samples / 32768.0)
+
+
+def log_mel_examples(samples):
+    """The (examples, 96, 64) of a mono waveform at 16 kHz, by the original code."""
     log_mel = ORIGINAL.log_mel_spectrogram(
-        samples / 32768.0,
-        audio_sample_rate=rate,
+        samples,
+        audio_sample_rate=16_000,
         log_offset=0.01,
         window_length_secs=0.025,
         hop_length_secs=0.010,

@@ -266,6 +266,9 @@ def decode(descriptor, limit=None):
             )
         stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
         dtype, scale = ("float64", FULL_SCALE) if stored_as_float else ("int16", 1.0)
+        # As soundfile.read does, and it matters: a decoder of MP3 has other last bits after a seek.
+        if sound.seekable():
+            sound.seek(0)
         blocks, decoded = [], 0
         # In blocks: a header may announce a thousand channels, or more samples than follow.
         block_size = max(1, 2**18 // format.channels)

@@ -1,0 +1,138 @@
+"""Broken WAV files by the hundred: each is decoded as the original would, or an invalid row.
+
+HOSTILE_FILES=3000 python -m pytest tests/test_hostile_files.py tries three thousand.
+"""
+
+import csv
+import os
+import random
+import resource
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import resampy
+import soundfile
+from catalog import find_labels, folders_of, write_catalog
+from conftest import ROOT, log_mel_examples, write_wav
+
+FILES = int(os.environ.get("HOSTILE_FILES", 600))
+
+# Kinds of file that name themselves .wav in the wild, as soundfile writes them.
+KINDS = [
+    *[("WAV", kind) for kind in ("PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")],
+    *[("WAV", kind) for kind in ("ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32")],
+    *[("WAVEX", "PCM_16"), ("RF64", "PCM_16"), ("W64", "PCM_16"), ("AIFF", "PCM_16")],
+    *[("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"), ("AU", "PCM_16")],
+]
+NUMBERS = [0, 1, 2, 3, 255, 256, 1024, 16_000, 0x7FFF, 0x8000, 0xFFFF]
+NUMBERS_32 = [*NUMBERS, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF0]
+
+
+def seeds(folder):
+    """The contents of whole files, of every kind, at several rates and channel counts."""
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 3))
+    contents = [write_wav(folder / "plain.wav").read_bytes()]
+    for container, kind in KINDS:
+        for rate, channels in [(16_000, 1), (8_000, 1), (22_050, 2), (48_000, 3)]:
+            path = folder / "seed.wav"
+            try:
+                samples = noise[:rate, :channels]
+                soundfile.write(path, samples, rate, format=container, subtype=kind)
+            except (soundfile.LibsndfileError, ValueError):
+                continue  # not every kind has every rate or channel count
+            contents.append(path.read_bytes())
+    big_endian = folder / "seed.wav"
+    soundfile.write(big_endian, noise[:16_000, :1], 16_000, endian="BIG", subtype="PCM_16")
+    return [*contents, big_endian.read_bytes(), *contents[:1] * 20]
+
+
+def broken(content, chance):
+    """`content` with one to three kinds of damage, most of it in the header."""
+    content = bytearray(content)
+    for _ in range(chance.randint(1, 3)):
+        place = chance.randrange(min(64, len(content)) or 1)
+        match chance.randrange(9):
+            case 0:
+                content = content[: chance.randrange(64)]
+            case 1:
+                content = content[: chance.randrange(len(content) + 1)]
+            case 2:
+                content[place : place + 4] = struct.pack("<I", chance.choice(NUMBERS_32))
+            case 3:
+                content[place : place + 2] = struct.pack("<H", chance.choice(NUMBERS))
+            case 4:
+                content[place : place + 1] = bytes([chance.randrange(256)])
+            case 5:
+                content[place:place] = chance.choice([b"LIST", b"data", b"fmt "]) + bytes(4)
+            case 6:
+                content += chance.choice([b"\0", b"id3 \xff\xff\xff\xff", chance.randbytes(33)])
+            case 7:
+                content[:4] = chance.choice([b"RIFX", b"RF64", b"FORM", b"OggS", b"fLaC", b"riff"])
+            case 8:
+                content[44:56] = struct.pack("<3f", *chance.sample([np.nan, np.inf, 1e38, 0.0], 3))
+    return bytes(content)
+
+
+def original(path):
+    """The examples that the original front end makes of any file; raises as it does."""
+    samples, rate = soundfile.read(path, dtype="int16")
+    samples = samples / 32768.0
+    samples = samples if samples.ndim == 1 else np.mean(samples, axis=1)
+    samples = samples if rate == 16_000 else resampy.resample(samples, rate, 16_000)
+    return log_mel_examples(samples)
+
+
+def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
+    chance = random.Random(20260101)
+    dataset = tmp_path / "dataset"
+    (dataset / "no").mkdir(parents=True)
+    whole = seeds(tmp_path)
+    for number in range(FILES):
+        path = dataset / "no" / f"{number:05}.wav"
+        path.write_bytes(broken(chance.choice(whole), chance))
+    catalog, chunk, table = (tmp_path / name for name in ("catalog", "chunk.npy", "table"))
+    write_catalog(dataset, folders_of(find_labels(dataset)["no"]), catalog)
+
+    job = (
+        "import sys; sys.path.insert(0, 'workflow_scripts');"
+        "from spectrograms import write_chunk; write_chunk(*sys.argv[1:])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", job, dataset, catalog, chunk, table],
+        cwd=ROOT,
+        check=True,
+        timeout=600,
+    )
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert peak < 300 * 1024  # KB
+
+    spectrograms = np.load(chunk)
+    valid = 0
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(spectrograms) == FILES
+    for row, spectrogram in zip(rows, spectrograms, strict=True):
+        path = dataset / row["path"]
+        assert np.isfinite(spectrogram).all()
+        if row["valid"] == "True":
+            valid += 1
+            if soundfile.info(path).subtype not in ("FLOAT", "DOUBLE"):
+                [expected] = original(path)
+                np.testing.assert_allclose(spectrogram, expected, rtol=0, atol=1e-9)
+        else:
+            assert row["reason"] and row["detail"] and not spectrogram.any()
+            assert examples_of_original(path) != 1, row
+    assert FILES / 20 < valid < FILES * 0.9
+
+
+def examples_of_original(path):
+    """How many examples the original makes of the file; None where it dies, or would of memory."""
+    try:
+        info = soundfile.info(path)
+        if info.frames * info.channels > 10**7 or info.subtype in ("FLOAT", "DOUBLE"):
+            return None
+        return len(original(path))
+    except Exception:
+        return None

@@ -1,0 +1,67 @@
+"""The project's own promises: versions that agree, and a README whose words work."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, Workflow
+from front_end import wavfile_to_examples
+
+PINS = re.compile(r"^([A-Za-z0-9_.-]+)==([^ \\\n]+)", re.MULTILINE)
+
+
+def pins(path):
+    return dict(PINS.findall(path.read_text()))
+
+
+@pytest.mark.parametrize("env", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda env: env.stem)
+def test_conda_environments_have_the_versions_of_the_requirements(env):
+    required = {}
+    for path in (ROOT / "requirements").glob("*.in"):
+        required |= pins(path)
+    [pip] = [
+        entry["pip"]
+        for entry in yaml.safe_load(env.read_text())["dependencies"]
+        if isinstance(entry, dict)
+    ]
+    assert pip
+    for package in pip:
+        name, version = package.split("==")
+        assert required[name] == version
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.in")), ids=lambda p: p.stem)
+def test_requirements_are_compiled_and_hashed(path):
+    compiled = path.with_suffix(".txt")
+    assert pins(path).items() <= pins(compiled).items()
+    assert compiled.read_text().count("--hash=sha256:") >= len(pins(compiled))
+
+
+def test_the_demo_gives_what_the_readme_says(tmp_path):
+    workflow = Workflow(tmp_path / "project", ROOT / "demo")
+    workflow.snakemake()
+    spectrograms = np.fromfile(workflow.results / "wavfile_spec.dat").reshape((-1, 96, 64))
+    clips = pd.read_csv(workflow.results / "wavfile_df.csv")
+    invalid = pd.read_csv(workflow.results / "invalid.csv")
+    assert list(clips.columns) == ["Unnamed: 0", "file_name", "label", "valid"]
+    assert len(spectrograms) == len(clips) == 34
+    assert clips["valid"].dtype == bool and clips["valid"].sum() == 31
+    assert sorted(invalid["reason"]) == ["too long", "too short", "unreadable"]
+    assert [row.any() for row in spectrograms] == list(clips["valid"])
+    for row in np.flatnonzero(clips["valid"]):
+        examples = wavfile_to_examples(clips["file_name"][row])
+        assert np.array_equal(examples, spectrograms[row : row + 1])
+
+
+def test_chunks_are_what_numpy_loads(tmp_path):
+    workflow = Workflow(tmp_path / "project", ROOT / "demo")
+    workflow.snakemake("results/chunks/go.npy")
+    for mode in (None, "r"):
+        chunk = np.load(workflow.results / "chunks" / "go.npy", mmap_mode=mode)
+        assert (chunk.shape, chunk.dtype) == ((6, 96, 64), np.float64)
+    table = pd.read_csv(workflow.results / "chunks" / "go.csv")
+    assert list(table["sample_rate"]) == [16_000] * 5 + [44_100]
+    assert Path(table["path"][5]).name == "stereo_44100.wav"
