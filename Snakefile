@@ -12,6 +12,7 @@ include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
 include: "rules/concatenate.smk"
+include: "rules/embeddings.smk"
 
 
 wildcard_constraints:

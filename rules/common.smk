@@ -1,4 +1,5 @@
 import csv
+import glob
 import hashlib
 import os
 import sys
@@ -70,6 +71,21 @@ def digest_of(*scripts):
 
 def of_all_labels(pattern):
     return lambda wildcards: collect(pattern, label=labels())
+
+
+def vggish_files(key):
+    """The files that the config key `key` names: looked for only by who wants the embeddings."""
+    path = os.path.expanduser(config.get(key, ""))
+    if os.path.isfile(path):
+        return [path]
+    # A checkpoint of TensorFlow's V2 format: its files, where its configured path is their prefix.
+    shards = sorted(glob.glob(f"{glob.escape(path)}.data-*"))
+    if path and shards and os.path.isfile(f"{path}.index"):
+        return [f"{path}.index", *shards]
+    raise WorkflowError(
+        f"config key {key!r}: {path!r} is not a file that exists. "
+        "The embeddings need VGGish's released files; README.md says where they are."
+    )
 
 
 def close_run():

@@ -81,15 +81,22 @@ def write_chunk(dataset, catalog, chunk, table):
 
 
 def chunk_header(rows, table):
-    """Return the 4096 bytes before the data of a chunk of `rows` examples (numpy's NPY format 1.0).
+    """Return the 4096 bytes before the data of a chunk of `rows` examples.
 
-    The comment in it, which readers of the format pass over, ties the chunk to its `table`: the
-    concatenation sees by it that neither was swapped for another's or an older one.
+    The comment in it ties the chunk to its `table`: the concatenation sees by it that neither was
+    swapped for another's or an older one.
     """
     with open(table, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    shape = (rows, *EXAMPLE_SHAPE)
-    array = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}  # table {digest}"
+    return npy_header("<f8", (rows, *EXAMPLE_SHAPE), f"table {digest}")
+
+
+def npy_header(dtype, shape, comment):
+    """Return 4096 bytes to stand before an array's data: numpy's NPY format 1.0.
+
+    Readers of the format pass over the `comment` in it.
+    """
+    array = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}  # {comment}"
     text = array.encode().ljust(HEADER_BYTES - 11) + b"\n"
     return np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text
 

@@ -1,0 +1,106 @@
+"""The VGGish network in tf-slim: from log-mel examples to embeddings of 128 numbers.
+
+The network is that of Hershey et al., "CNN Architectures for Large-Scale Audio Classification"
+(ICASSP 2017), with the names of variables that its released checkpoint has. Needs TensorFlow.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+import tf_slim as slim
+from front_end import EXAMPLE_SHAPE
+
+# One size for every batch, the last ones padded: other shapes may take other kernels, and those
+# round differently. Larger batches are no faster and take more memory.
+BATCH_SIZE = 64
+
+# The channels of each block of 3x3 convolutions; a 2x2 max pool follows each block.
+CONVOLUTIONS = {"conv1": [64], "conv2": [128], "conv3": [256, 256], "conv4": [512, 512]}
+
+
+class CheckpointError(Exception):
+    """The checkpoint is not one of this network; the message says what was expected of it."""
+
+
+def vggish(examples):
+    """Return the (n, 128) float32 tensor of embeddings of a (n, 96, 64) float32 tensor."""
+    net = examples[..., tf.newaxis]
+    with tf.variable_scope("vggish"):
+        for block, channels in CONVOLUTIONS.items():
+            for number, outputs in enumerate(channels, 1):
+                scope = block if len(channels) == 1 else f"{block}/{block}_{number}"
+                net = slim.conv2d(net, outputs, kernel_size=3, scope=scope)
+            net = slim.max_pool2d(net, kernel_size=2)
+        net = slim.flatten(net)
+        for scope in ("fc1/fc1_1", "fc1/fc1_2"):
+            net = slim.fully_connected(net, 4096, scope=scope)
+        # Linear: the released weights and the PCA go with embeddings that are not rectified.
+        return slim.fully_connected(net, 128, activation_fn=None, scope="fc2")
+
+
+@contextmanager
+def loaded(checkpoint, threads):
+    """Give a function from (64, 96, 64) to (64, 128) float32 arrays, the network with its weights.
+
+    It runs on the first GPU, where TensorFlow sees one. On processors the values do not depend on
+    the number of threads.
+
+    Args:
+        checkpoint: a V1 checkpoint's file, or the prefix of the files of a V2 one.
+        threads: how many the processors' part of the work may take.
+
+    Raises:
+        CheckpointError: see `check`; so before any of the network is computed.
+    """
+    # The 10-bit products that some GPUs take for float32 would part from the published values.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    options = tf.ConfigProto(
+        intra_op_parallelism_threads=threads,
+        inter_op_parallelism_threads=threads,
+        gpu_options=tf.GPUOptions(allow_growth=True),
+    )
+    with tf.Graph().as_default():
+        examples = tf.placeholder(tf.float32, (BATCH_SIZE, *EXAMPLE_SHAPE))
+        embeddings = vggish(examples)
+        check(checkpoint, tf.global_variables())
+        with tf.Session(config=options) as session:
+            tf.train.Saver().restore(session, checkpoint)
+            yield lambda batch: session.run(embeddings, {examples: batch})
+
+
+def check(checkpoint, variables):
+    """See that `checkpoint` holds every one of `variables`, in its shape, whole and finite.
+
+    TensorFlow alone would notice neither another shape nor a NaN.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+    except (ValueError, tf.errors.OpError) as error:
+        raise CheckpointError(f"{checkpoint} is no whole TensorFlow checkpoint: {error}") from error
+    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    for variable in variables:
+        name, shape = variable.op.name, variable.shape.as_list()
+        expected = f"{checkpoint}: tensor {name}, float32 of shape {shape} expected"
+        if name not in shapes:
+            raise CheckpointError(f"{expected}, is not there; it has {', '.join(sorted(shapes))}")
+        if (shapes[name], dtypes[name]) != (shape, tf.float32):
+            raise CheckpointError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
+        try:
+            finite = np.isfinite(reader.get_tensor(name)).all()
+        except tf.errors.OpError as error:
+            raise CheckpointError(f"{expected}, cannot be read: {error}") from error
+        if not finite:
+            raise CheckpointError(f"{expected}, holds NaN or infinite weights")
+
+
+def devices():
+    """Return TensorFlow's version and what the network will run on, in words."""
+    gpus = [
+        f"{gpu.name} ({tf.config.experimental.get_device_details(gpu).get('device_name')})"
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return f"TensorFlow {tf.version.VERSION}, on {', '.join(gpus) or 'the processors: no GPU seen'}"
