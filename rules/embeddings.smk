@@ -22,6 +22,7 @@ rule embeddings:
         # Not outputs: Snakemake deletes those before the job, and these spare it the labels that
         # did not change, or that a killed run had done.
         parts=f"{RESULTS}/embeddings",
+        # All that a kept number depends on, besides the spectrogram and the weights.
         network_version=digest_of("vggish.py", "../envs/embeddings.yaml"),
     script:
         "../workflow_scripts/embeddings.py"

@@ -177,8 +177,8 @@ def embed_label(label, network, batch_size, progress):
 
     Args:
         label: a Label.
-        network: a function from (batch_size, 96, 64) to (batch_size, 128) float32 arrays.
-        batch_size: the number of examples that `network` takes.
+        network: a function from (m, 96, 64) to (m, 128) float32 arrays.
+        batch_size: the largest m that `network` takes.
         progress: a Progress.
 
     Raises:
@@ -192,8 +192,7 @@ def embed_label(label, network, batch_size, progress):
         examples = np.load(label.chunk, mmap_mode="r")[batch].astype(np.float32)
         # Asked of both: a maximum of VGGish's turns NaN into an embedding as good as any.
         check_finite(examples, "spectrogram", label, batch)
-        padding = [(0, batch_size - len(batch)), (0, 0), (0, 0)]
-        embeddings[batch] = network(np.pad(examples, padding))[: len(batch)]
+        embeddings[batch] = network(examples)
         check_finite(embeddings[batch], "embedding", label, batch)
         progress.add(len(batch))
     return embeddings

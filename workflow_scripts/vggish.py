@@ -41,10 +41,10 @@ def vggish(examples):
 
 @contextmanager
 def loaded(checkpoint, threads):
-    """Give a function from (64, 96, 64) to (64, 128) float32 arrays, the network with its weights.
+    """Give the network with its weights: a function from (n, 96, 64) to (n, 128) float32 arrays.
 
-    It runs on the first GPU, where TensorFlow sees one. On processors the values do not depend on
-    the number of threads.
+    At most BATCH_SIZE examples at a time, 0 < n. It runs on the first GPU, where TensorFlow sees
+    one; on processors the values do not depend on the number of threads.
 
     Args:
         checkpoint: a V1 checkpoint's file, or the prefix of the files of a V2 one.
@@ -66,7 +66,12 @@ def loaded(checkpoint, threads):
         check(checkpoint, tf.global_variables())
         with tf.Session(config=options) as session:
             tf.train.Saver().restore(session, checkpoint)
-            yield lambda batch: session.run(embeddings, {examples: batch})
+
+            def network(batch):
+                padding = [(0, BATCH_SIZE - len(batch)), (0, 0), (0, 0)]
+                return session.run(embeddings, {examples: np.pad(batch, padding)})[: len(batch)]
+
+            yield network
 
 
 def check(checkpoint, variables):
@@ -91,7 +96,7 @@ def check(checkpoint, variables):
             raise CheckpointError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
         try:
             finite = np.isfinite(reader.get_tensor(name)).all()
-        except tf.errors.OpError as error:
+        except Exception as error:  # of any type, as it comes from C++
             raise CheckpointError(f"{expected}, cannot be read: {error}") from error
         if not finite:
             raise CheckpointError(f"{expected}, holds NaN or infinite weights")

@@ -1,0 +1,532 @@
+"""The embeddings: their values beside the network in plain numpy, and what is embedded again.
+
+The weights are random, with a seed; the released ones are tried where config.yaml finds them.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from catalog import find_labels, folders_of, write_catalog
+from concatenate import ChunkError, concatenate
+from conftest import ROOT, Workflow, make_dataset, write_wav
+from embeddings import EmbeddingError, Label, Progress, embed, embed_label, load_pca, postprocess
+from front_end import waveform_to_examples
+from numpy.lib.stride_tricks import sliding_window_view
+from spectrograms import HEADER_BYTES, write_chunk
+
+needs_tensorflow = pytest.mark.skipif(
+    not importlib.util.find_spec("tensorflow"),
+    reason="no TensorFlow: install requirements/embeddings.txt",
+)
+# One process makes the checkpoints, of 288 MB each, and imports TensorFlow.
+pytestmark = [
+    pytest.mark.xdist_group("embeddings"),
+    pytest.mark.filterwarnings("ignore:.*is deprecated:UserWarning:tensorflow"),
+]
+
+SHAPES = {
+    "conv1": (3, 3, 1, 64),
+    "conv2": (3, 3, 64, 128),
+    "conv3/conv3_1": (3, 3, 128, 256),
+    "conv3/conv3_2": (3, 3, 256, 256),
+    "conv4/conv4_1": (3, 3, 256, 512),
+    "conv4/conv4_2": (3, 3, 512, 512),
+    "fc1/fc1_1": (12288, 4096),
+    "fc1/fc1_2": (4096, 4096),
+    "fc2": (4096, 128),
+}
+POOLED = ("conv1", "conv2", "conv3/conv3_2", "conv4/conv4_2")
+
+OUTPUTS = {
+    "embeddings": "wavfile_embed.npy",
+    "pca": "wavfile_embed_pca.npy",
+    "table": "wavfile_embed.csv",
+}
+
+
+def random_weights():
+    """{variable's name: float32 array}, of a size that neither grows nor fades with depth."""
+    random = np.random.default_rng(0)
+    weights = {}
+    for layer, shape in SHAPES.items():
+        scale = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+        weights[f"vggish/{layer}/weights"] = scale * random.standard_normal(shape, np.float32)
+        weights[f"vggish/{layer}/biases"] = random.normal(0, 0.1, shape[-1:]).astype(np.float32)
+    return weights
+
+
+def forward(weights, examples):
+    """The (n, 128) embeddings of (n, 96, 64) examples, in float64 and nothing but numpy."""
+    net = examples.astype(np.float64)[..., np.newaxis]
+    for layer, shape in SHAPES.items():
+        kernel = weights[f"vggish/{layer}/weights"].astype(np.float64)
+        if len(shape) == 4:
+            padded = np.pad(net, [(0, 0), (1, 1), (1, 1), (0, 0)])
+            windows = sliding_window_view(padded, (3, 3), axis=(1, 2))
+            net = np.tensordot(windows, kernel, axes=([4, 5, 3], [0, 1, 2]))
+        else:
+            net = net.reshape(len(net), -1) @ kernel
+        net += weights[f"vggish/{layer}/biases"]
+        if layer != "fc2":
+            net = np.maximum(net, 0)
+        if layer in POOLED:
+            n, height, width, channels = net.shape
+            net = net.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+    return net
+
+
+def save_v1(path, tensors):
+    import tensorflow as tf
+
+    tf.raw_ops.Save(filename=str(path), tensor_names=list(tensors), data=list(tensors.values()))
+    return [str(path)]
+
+
+def save_v2(path, tensors):
+    import tensorflow as tf
+
+    tf.raw_ops.SaveV2(
+        prefix=str(path),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=list(tensors.values()),
+    )
+    return [f"{path}.index", f"{path}.data-00000-of-00001"]
+
+
+class Vggish:
+    """The files that the stage takes, with random weights."""
+
+    def __init__(self, folder):
+        self.weights = random_weights()
+        self.v1 = save_v1(folder / "v1.ckpt", self.weights)
+        self.v2 = save_v2(folder / "v2.ckpt", self.weights)
+        random = np.random.default_rng(1)
+        self.axes = random.normal(0, 0.1, (128, 128))
+        self.means = random.normal(0, 0.5, 128)
+        self.pca = str(folder / "pca.npz")
+        np.savez(self.pca, pca_eigen_vectors=self.axes, pca_means=self.means)
+        self.config = {"vggish_checkpoint": self.v1[0], "vggish_pca": self.pca}
+
+
+@pytest.fixture(scope="session")
+def vggish_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vggish")
+    yield Vggish(folder)
+    shutil.rmtree(folder)
+
+
+class Stage:
+    """The stages of the workflow on a dataset, as functions and without Snakemake."""
+
+    def __init__(self, folder, dataset, vggish):
+        self.folder, self.dataset, self.vggish = folder, dataset, vggish
+        self.lines = []
+
+    def prepare(self):
+        """Make what the embeddings are made of, all of it anew; return the inputs of `embed`."""
+        self.folder.mkdir(exist_ok=True)
+        inputs = {"catalogs": [], "tables": [], "chunks": []}
+        for label, clips in find_labels(self.dataset).items():
+            catalog, table, chunk = (
+                str(self.folder / f"{label}{end}") for end in (".catalog", ".csv", ".npy")
+            )
+            write_catalog(self.dataset, folders_of(clips), catalog)
+            write_chunk(self.dataset, catalog, chunk, table)
+            for name, file in zip(inputs, (catalog, table, chunk), strict=True):
+                inputs[name].append(file)
+        self.clips = str(self.folder / "wavfile_df.csv")
+        rest = {name: self.folder / name for name in ("spectrograms", "invalid", "summary")}
+        concatenate(self.dataset, *inputs.values(), clips=self.clips, **rest)
+        return {**inputs, "clips": self.clips}
+
+    def embed(self, inputs=None, **changed):
+        """Run the stage; return the labels that it embedded, told by the parts it wrote."""
+        before = self.parts()
+        settings = {
+            **(inputs or self.prepare()),
+            "checkpoint": self.vggish.v1,
+            "pca_params": self.vggish.pca,
+            "parts": self.folder / "parts",
+            "network_version": "1",
+            "threads": 2,
+            **{name: self.folder / file for name, file in OUTPUTS.items()},
+            "report": self.lines.append,
+        }
+        embed(**{**settings, **changed})
+        return {label for label, mtime in self.parts().items() if before.get(label) != mtime}
+
+    def parts(self):
+        return {path.stem: path.stat().st_mtime_ns for path in self.folder.glob("parts/*")}
+
+    def outputs(self):
+        return {name: (self.folder / file).read_bytes() for name, file in OUTPUTS.items()}
+
+
+@pytest.fixture
+def stage(tmp_path, vggish_files):
+    """The stage on three labels of two valid clips each."""
+    return Stage(tmp_path / "results", make_dataset(tmp_path / "dataset"), vggish_files)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Batches of 4 in place of 64, for tests of what is embedded rather than of the values."""
+    if importlib.util.find_spec("tensorflow"):
+        monkeypatch.setattr("vggish.BATCH_SIZE", 4)
+
+
+def clean_build(stage, folder):
+    """The outputs of another stage on the same dataset, which has nothing to go by."""
+    clean = Stage(folder, stage.dataset, stage.vggish)
+    clean.embed()
+    return clean.outputs()
+
+
+@needs_tensorflow
+def test_each_row_is_the_embedding_of_the_clip_that_the_table_names(quick, stage, vggish_files):
+    write_wav(stage.dataset / "go" / "00.wav", samples=8_000)
+    write_wav(stage.dataset / "yes" / "quoted, and long.wav", samples=48_000)
+    assert stage.embed() == {"go", "no", "yes"}
+
+    spectrograms = np.fromfile(stage.folder / "spectrograms").reshape(-1, 96, 64)
+    clips = pd.read_csv(stage.clips, index_col=0)
+    valid = clips["valid"].to_numpy()
+    assert valid.tolist() == [True, False, True, True, True, True, True, False]
+
+    embeddings = np.load(stage.folder / OUTPUTS["embeddings"])
+    expected = forward(vggish_files.weights, spectrograms[valid])
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (8, 128)
+    assert np.isnan(embeddings[~valid]).all()
+    np.testing.assert_allclose(embeddings[valid], expected, atol=1e-4 * expected.std())
+    # Or else the comparison would say little.
+    assert expected.std() > 0.1
+    assert np.ptp(expected, axis=0).min() > 1e-3 * expected.std()
+
+    codes = np.load(stage.folder / OUTPUTS["pca"])
+    assert codes.dtype == np.uint8
+    assert not codes[~valid].any()
+    for row in np.flatnonzero(valid):
+        for column in range(128):
+            centred = embeddings[row].astype(float) - vggish_files.means
+            p = sum(a * b for a, b in zip(vggish_files.axes[column], centred, strict=True))
+            assert codes[row, column] == int((min(max(p, -2), 2) + 2) * 255 / 4)
+    assert codes[valid].std() > 20
+
+    table = pd.read_csv(stage.folder / OUTPUTS["table"], index_col=0)
+    assert list(table.columns) == [*clips.columns, *map(str, range(128))]
+    pd.testing.assert_frame_equal(table[clips.columns], clips)
+    np.testing.assert_array_equal(table.iloc[:, 3:].to_numpy(np.float32), embeddings)
+
+
+def test_codes_are_clipped_and_truncated():
+    axes, means = np.eye(128), np.full(128, 0.5)
+    values = np.array([[-9, -1.5, -1.49, 0.5, 2.48, 2.5, 9]], np.float32)
+    embeddings = np.pad(values, [(0, 0), (0, 121)])
+    assert postprocess(embeddings, axes, means)[0, :7].tolist() == [0, 0, 0, 127, 253, 255, 255]
+
+
+@needs_tensorflow
+def test_both_formats_of_checkpoint_are_read(quick, stage, vggish_files, tmp_path):
+    stage.embed(checkpoint=vggish_files.v2)
+    assert stage.outputs() == clean_build(stage, tmp_path / "clean")
+
+
+@needs_tensorflow
+def test_the_bytes_depend_neither_on_threads_nor_on_the_company(stage, tmp_path):
+    for clip in range(70):
+        write_wav(stage.dataset / "no" / f"more{clip}.wav", seed=1000 + clip)
+    stage.embed(threads=1)
+    together = np.load(stage.folder / OUTPUTS["embeddings"])
+    shutil.rmtree(stage.dataset / "go")
+    for clip in range(35):
+        (stage.dataset / "no" / f"more{clip}.wav").unlink()
+    stage.embed(threads=2)
+    fewer = np.load(stage.folder / OUTPUTS["embeddings"])
+    assert fewer.shape == (39, 128)
+    assert {row.tobytes() for row in fewer} < {row.tobytes() for row in together}
+
+
+@needs_tensorflow
+def test_a_change_embeds_the_labels_that_it_touches(quick, stage, tmp_path):
+    assert stage.embed() == {"go", "no", "yes"}
+    assert stage.embed() == set()
+
+    write_wav(stage.dataset / "no" / "0.wav", seed=7)
+    write_wav(stage.dataset / "new" / "0.wav", seed=8)
+    shutil.rmtree(stage.dataset / "go")
+    assert stage.embed() == {"new", "no"}
+    assert stage.outputs() == clean_build(stage, tmp_path / "clean")
+
+    stage.dataset = stage.dataset.rename(tmp_path / "moved")
+    assert stage.embed() == set()
+    assert stage.outputs() == clean_build(stage, tmp_path / "clean of moved")
+
+    assert stage.embed(network_version="2") == {"new", "no", "yes"}
+
+
+@needs_tensorflow
+def test_another_checkpoint_embeds_all_and_a_part_cut_short_its_label(quick, stage, vggish_files):
+    stage.embed()
+    first = stage.outputs()
+    assert stage.embed(checkpoint=vggish_files.v2) == {"go", "no", "yes"}
+    os.truncate(stage.folder / "parts" / "no.npy", HEADER_BYTES + 512)
+    with open(stage.folder / "parts" / "go.npy", "r+b") as file:
+        file.write(bytes(HEADER_BYTES))
+    assert stage.embed(checkpoint=vggish_files.v2) == {"go", "no"}
+    assert stage.outputs() == first
+
+
+@needs_tensorflow
+def test_a_dataset_without_a_valid_clip(tmp_path, vggish_files):
+    write_wav(tmp_path / "dataset" / "go" / "0.wav", samples=100)
+    stage = Stage(tmp_path / "results", tmp_path / "dataset", vggish_files)
+    stage.embed()
+    assert np.isnan(np.load(stage.folder / OUTPUTS["embeddings"])).all()
+    assert not np.load(stage.folder / OUTPUTS["pca"]).any()
+    assert pd.read_csv(stage.folder / OUTPUTS["table"]).shape == (1, 132)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_spectrogram_that_is_not_finite_is_named_and_leaves_no_output(quick, stage, value):
+    inputs = stage.prepare()
+    chunk = np.load(inputs["chunks"][1], mmap_mode="r+")
+    chunk[1, 5, 5] = value
+    chunk.flush()
+    with pytest.raises(EmbeddingError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
+        stage.embed(inputs)
+    assert not any((stage.folder / file).exists() for file in OUTPUTS.values())
+
+
+@needs_tensorflow
+def test_tables_of_other_clips_are_refused(stage):
+    inputs = stage.prepare()
+    for name, files in inputs.items():
+        if name != "clips":
+            files.reverse()
+    with pytest.raises(ChunkError, match=r"wavfile_df\.csv does not describe"):
+        stage.embed(inputs)
+
+
+def test_an_embedding_that_is_not_finite_is_named(tmp_path):
+    chunk = tmp_path / "no.npy"
+    np.save(chunk, np.zeros((3, 96, 64)))
+    label = Label(chunk, None, ["a.wav", "b.wav", "c.wav"], np.array([True, False, True]))
+
+    def network(examples):
+        return np.array([[0.0] * 128, [np.inf] * 128], np.float32)
+
+    with pytest.raises(EmbeddingError, match=r"clip 'c.wav': NaN .* embedding"):
+        embed_label(label, network, 64, Progress(2, print))
+
+
+def truncated(files, folder, number):
+    """A copy of the checkpoint `files` in `folder`, half of one of them missing."""
+    copies = [shutil.copy(file, folder) for file in files]
+    os.truncate(copies[number], os.path.getsize(copies[number]) // 2)
+    return copies
+
+
+def changed(folder, **tensors):
+    weights = {"vggish/conv1/weights": np.ones((3, 3, 1, 64), np.float32)}
+    weights |= {f"vggish/conv1/{name}": tensor for name, tensor in tensors.items()}
+    return save_v1(folder / "changed.ckpt", weights)
+
+
+REFUSED_CHECKPOINTS = {
+    "V1 cut short": (
+        lambda vggish, folder: truncated(vggish.v1, folder, 0),
+        "v1.ckpt is no whole TensorFlow checkpoint",
+    ),
+    "V2 index cut short": (
+        lambda vggish, folder: truncated(vggish.v2, folder, 0),
+        "v2.ckpt is no whole TensorFlow checkpoint",
+    ),
+    "V2 data cut short": (
+        lambda vggish, folder: truncated(vggish.v2, folder, 1),
+        r"tensor vggish/\S+, float32 of shape \[.*\] expected, cannot be read",
+    ),
+    "not a checkpoint": (
+        lambda vggish, folder: [vggish.pca],
+        "pca.npz is no whole TensorFlow checkpoint",
+    ),
+    "other names": (
+        lambda vggish, folder: save_v1(folder / "other.ckpt", {"other/weights": np.ones(1)}),
+        r"vggish/conv1/weights, float32 of shape \[3, 3, 1, 64\] expected, is not there; it has o",
+    ),
+    "other shape": (
+        lambda vggish, folder: changed(folder, biases=np.ones(65, np.float32)),
+        r"vggish/conv1/biases, float32 of shape \[64\] expected, is float32 of shape \[65\]",
+    ),
+    "other type": (
+        lambda vggish, folder: changed(folder, biases=np.ones(64)),
+        r"vggish/conv1/biases, float32 of shape \[64\] expected, is float64 of shape \[64\]",
+    ),
+    "NaN": (
+        lambda vggish, folder: changed(folder, biases=np.full(64, np.nan, np.float32)),
+        r"vggish/conv1/biases, float32 of shape \[64\] expected, holds NaN",
+    ),
+}
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(("make", "message"), REFUSED_CHECKPOINTS.values(), ids=REFUSED_CHECKPOINTS)
+def test_wrong_checkpoints_are_refused(vggish_files, tmp_path, make, message):
+    import vggish
+
+    checkpoint = make(vggish_files, tmp_path)[0].removesuffix(".index")
+    with pytest.raises(vggish.CheckpointError, match=message), vggish.loaded(checkpoint, 1):
+        pass
+
+
+REFUSED_PCA = {
+    "missing": ({"pca_means": np.ones(128)}, "pca_eigen_vectors of shape .* is not there"),
+    "shape": (
+        {"pca_eigen_vectors": np.eye(128), "pca_means": np.ones(127)},
+        r"pca_means of shape \(128,\) expected, is of shape \(127,\)",
+    ),
+    "NaN": (
+        {"pca_eigen_vectors": np.full((128, 128), np.nan), "pca_means": np.ones(128)},
+        "pca_eigen_vectors .* NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arrays", "message"), REFUSED_PCA.values(), ids=REFUSED_PCA)
+def test_wrong_pca_parameters_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "pca.npz", **arrays)
+    with pytest.raises(EmbeddingError, match=message):
+        load_pca(tmp_path / "pca.npz")
+
+
+@pytest.mark.parametrize("bytes_left", [0, 100, 100_000])
+def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
+    path = tmp_path / "pca.npz"
+    np.savez(path, pca_eigen_vectors=np.eye(128), pca_means=np.ones((128, 1)))
+    load_pca(path)
+    os.truncate(path, bytes_left)
+    with pytest.raises(
+        EmbeddingError, match=r"no whole \.npz file of pca_eigen_vectors, pca_means"
+    ):
+        load_pca(path)
+
+
+def test_progress_tells_the_rest(monkeypatch):
+    lines = []
+    clock = iter([0.0, 10.0, 30.0, 40.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    progress = Progress(4000, lines.append)
+    progress.add(1000)
+    progress.add(2000)
+    progress.add(1000)
+    assert lines == [
+        "3,000 of 4,000 clips embedded, 100 clips/s, 0 min 10 s left",
+        "4,000 of 4,000 clips embedded, 100 clips/s, 0 min 0 s left",
+    ]
+
+
+def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
+    assert "embeddings" not in workflow.planned()
+    # TensorFlow as where it is not installed.
+    shadow = workflow.folder / "shadow"
+    shadow.mkdir()
+    (shadow / "tensorflow.py").write_text("raise ModuleNotFoundError('No module tensorflow')")
+    asked = {"vggish_checkpoint": shadow / "tensorflow.py", "vggish_pca": shadow / "tensorflow.py"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(shadow))
+        workflow.snakemake()
+        output = workflow.snakemake("embeddings", check=False, **asked).stdout
+    assert "No module tensorflow: the embeddings need what requirements/embeddings.txt" in output
+
+    output = workflow.snakemake("embeddings", "--dry-run", check=False).stdout
+    assert "config key 'vggish_checkpoint': 'vggish/vggish_model.ckpt' is not a file" in output
+
+
+@needs_tensorflow
+def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_path):
+    settings = {**vggish_files.config, "vggish_checkpoint": tmp_path / "vggish" / "model"}
+    settings["vggish_checkpoint"].parent.mkdir()
+    for file in vggish_files.v2:
+        ending = file.partition(".ckpt")[2]
+        os.symlink(file, f"{settings['vggish_checkpoint']}{ending}")
+    output = workflow.snakemake("embeddings", **settings).stdout
+    log = (workflow.results / "logs" / "embeddings.log").read_text()
+    for text in (output, log):
+        assert "TensorFlow 2" in text
+        assert "2 threads" in text
+        assert "6 of 6 clips embedded" in text
+
+    stage = Stage(tmp_path / "clean", workflow.dataset, vggish_files)
+    stage.embed()
+    assert outputs(workflow) == stage.outputs()
+    assert workflow.planned("embeddings", **settings) == set()
+
+    write_wav(workflow.dataset / "no" / "0.wav", seed=7)
+    assert "embeddings" in workflow.planned("embeddings", **settings)
+    before = parts(workflow)
+    workflow.snakemake("embeddings", **settings)
+    assert {label for label, mtime in parts(workflow).items() if before[label] != mtime} == {"no"}
+    stage.embed()
+    assert outputs(workflow) == stage.outputs()
+
+
+@needs_tensorflow
+def test_a_killed_run_keeps_the_labels_that_it_finished(tmp_path, vggish_files):
+    labels = ["a", "b", "c", "d"]
+    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", labels, clips=1))
+    workflow.snakemake()
+    command = workflow.command("embeddings", **vggish_files.config)
+    with open(tmp_path / "output", "w") as file:
+        run = subprocess.Popen(
+            command, cwd=workflow.folder, stdout=file, stderr=file, start_new_session=True
+        )
+    deadline = time.monotonic() + 120
+    while len(parts(workflow)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    finished = {label: mtime for label, mtime in parts(workflow).items() if label == "a"}
+    assert finished
+    assert len(parts(workflow)) < len(labels)
+    assert not any((workflow.results / file).exists() for file in OUTPUTS.values())
+
+    workflow.snakemake("--unlock")
+    workflow.snakemake("embeddings", **vggish_files.config)
+    assert parts(workflow).items() > finished.items()
+    stage = Stage(tmp_path / "clean", workflow.dataset, vggish_files)
+    stage.embed()
+    assert outputs(workflow) == stage.outputs()
+
+
+def parts(workflow):
+    return {path.stem: path.stat().st_mtime_ns for path in workflow.results.glob("embeddings/*")}
+
+
+def outputs(workflow):
+    return {name: (workflow.results / file).read_bytes() for name, file in OUTPUTS.items()}
+
+
+@needs_tensorflow
+def test_the_released_weights_give_the_published_values():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    checkpoint, pca = (ROOT / config[key] for key in ("vggish_checkpoint", "vggish_pca"))
+    if not (checkpoint.exists() and pca.exists()):
+        pytest.skip("VGGish's released files are not where config.yaml has them")
+    import vggish
+
+    sine = np.sin(2 * np.pi * 1000 * np.arange(3 * 16_000) / 16_000)
+    with vggish.loaded(str(checkpoint), 2) as network:
+        embeddings = network(waveform_to_examples(sine, 16_000).astype(np.float32))
+    codes = postprocess(embeddings, *load_pca(pca))
+    found = [embeddings.mean(), embeddings.std(), codes.mean(), codes.std()]
+    np.testing.assert_allclose(found, [0.000657, 0.343, 126.0, 89.3], rtol=0.1)
