@@ -1,13 +1,14 @@
 # make            set up, and run the workflow on the demo clips
 # make test       set up, and run the tests
 # make lint       what CI checks of style
+# make embeddings set up, and embed the demo clips; config.yaml names the files that it needs
 # make bench      speed beside the original front end; CLIPS=105835 for the full size
 PYTHON ?= python3
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
 
 .DEFAULT_GOAL := run
-.PHONY: run setup test lint bench requirements clean
+.PHONY: run setup embeddings test lint bench requirements clean
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
@@ -17,6 +18,9 @@ run: setup
 	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER'
 
 setup: .venv/run
+
+embeddings: .venv/embeddings
+	$(bin)/snakemake --cores $(CORES) embeddings
 
 test: .venv/test
 	$(bin)/python -m pytest

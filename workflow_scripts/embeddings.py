@@ -73,7 +73,7 @@ def embed(
         EmbeddingError: the PCA parameters are not VGGish's, or a valid clip has NaN or infinite
             values in its spectrogram or embedding.
         vggish.CheckpointError: the checkpoint is not VGGish's.
-        OSError: an output cannot be written.
+        OSError: a file cannot be read or written.
     """
     # Not at the top: its TensorFlow takes seconds to import, and talks while it does.
     import vggish
@@ -297,7 +297,5 @@ if "snakemake" in globals():
         )
     except ChunkError as error:
         sys.exit(f"{error}\nDelete the named files and run again: their label is made anew.")
-    except (EmbeddingError, vggish.CheckpointError) as error:
+    except (EmbeddingError, vggish.CheckpointError, OSError) as error:
         sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"cannot write {snakemake.output.embeddings}: {error}")

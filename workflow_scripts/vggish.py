@@ -91,7 +91,8 @@ def check(checkpoint, variables):
         name, shape = variable.op.name, variable.shape.as_list()
         expected = f"{checkpoint}: tensor {name}, float32 of shape {shape} expected"
         if name not in shapes:
-            raise CheckpointError(f"{expected}, is not there; it has {', '.join(sorted(shapes))}")
+            others = ", ".join(sorted(shapes)[:20])
+            raise CheckpointError(f"{expected}, is not there; it has {others}")
         if (shapes[name], dtypes[name]) != (shape, tf.float32):
             raise CheckpointError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
         try:
