@@ -1,5 +1,5 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate. See README.md.
+# catalog -> spectrograms -> concatenate, and, where asked for, -> embeddings. See README.md.
 from snakemake.utils import min_version
 
 min_version("9.27")

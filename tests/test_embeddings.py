@@ -29,6 +29,7 @@ needs_tensorflow = pytest.mark.skipif(
 # One process makes the checkpoints, of 288 MB each, and imports TensorFlow.
 pytestmark = [
     pytest.mark.xdist_group("embeddings"),
+    pytest.mark.filterwarnings("error::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:.*is deprecated:UserWarning:tensorflow"),
 ]
 
