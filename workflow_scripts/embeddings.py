@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from concatenate import CLIPS_FIELDS, ChunkError, checked_rows, csv_writer, whole
+from job_log import JobError, job_log
 from spectrograms import HEADER_BYTES, npy_header
 
 EMBEDDING_SIZE = 128
@@ -22,7 +23,7 @@ EMPTY = [""] * EMBEDDING_SIZE
 PROGRESS_INTERVAL = 20  # seconds
 
 
-class EmbeddingError(Exception):
+class EmbeddingError(JobError):
     """The embeddings cannot be computed; the message names the file or clip that is at fault."""
 
 
@@ -273,29 +274,24 @@ def npy_file(stack, path, dtype, shape):
     return file
 
 
+def report(line):
+    """Print `line` with the time of day, in the log and on the terminal."""
+    for file in (sys.stdout, sys.stderr):
+        print(time.strftime("%H:%M:%S"), line, file=file)
+
+
 if "snakemake" in globals():
-    terminal = os.fdopen(os.dup(2), "w", buffering=1)
-    sys.stderr = open(snakemake.log[0], "w", buffering=1)
-    # TensorFlow's own messages do not pass through sys.stderr.
-    os.dup2(sys.stderr.fileno(), 2)
-
-    def report(line):
-        for file in (terminal, sys.stderr):
-            print(time.strftime("%H:%M:%S"), line, file=file)
-
-    try:
-        import vggish
-    except ModuleNotFoundError as error:
-        sys.exit(f"{error}: the embeddings need what requirements/embeddings.txt lists")
-    try:
-        embed(
-            **snakemake.input,
-            **snakemake.params,
-            threads=snakemake.threads,
-            **snakemake.output,
-            report=report,
-        )
-    except ChunkError as error:
-        sys.exit(f"{error}\nDelete the named files and run again: their label is made anew.")
-    except (EmbeddingError, vggish.CheckpointError, OSError) as error:
-        sys.exit(str(error))
+    # Its C++ would tell the terminal of processors' instructions and absent GPUs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with job_log(snakemake.log[0]):
+        try:
+            embed(
+                **snakemake.input,
+                **snakemake.params,
+                threads=snakemake.threads,
+                **snakemake.output,
+                report=report,
+            )
+        except ModuleNotFoundError as error:
+            message = f"{error}: the embeddings need what requirements/embeddings.txt lists"
+            raise JobError(message) from error

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 from front_end import EXAMPLE_SHAPE
+from job_log import JobError
 
 # One size for every batch, the last ones padded: other shapes may take other kernels, and those
 # round differently. Larger batches are no faster and take more memory.
@@ -19,7 +20,7 @@ BATCH_SIZE = 64
 CONVOLUTIONS = {"conv1": [64], "conv2": [128], "conv3": [256, 256], "conv4": [512, 512]}
 
 
-class CheckpointError(Exception):
+class CheckpointError(JobError):
     """The checkpoint is not one of this network; the message says what was expected of it."""
 
 
