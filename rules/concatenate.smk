@@ -12,6 +12,9 @@ rule concatenate:
         "<results>/logs/concatenate.log",
     conda:
         "../envs/front_end.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         dataset=DATASET,
     script:
