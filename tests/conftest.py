@@ -98,6 +98,8 @@ def expected_outputs(dataset, as_configured=None):
 class Workflow:
     """A copy of the project in a folder of its own, to run Snakemake in."""
 
+    environment = None  # that of the tests
+
     def __init__(self, folder, dataset):
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -124,6 +126,7 @@ class Workflow:
         process = subprocess.run(
             self.command(*arguments, cores=cores, **config),
             cwd=self.folder,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,248 @@
+"""A Slurm cluster of four virtual nodes on this machine, for as long as the tests need it.
+
+The daemons are the distribution's own: munged, slurmctld and a slurmd for each node, all of them
+children of the tests, on free ports of the loopback interface. Nothing outside of one folder is
+written. There is no accounting, so that the status command is squeue.
+"""
+
+import os
+import pwd
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+SBIN = os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"
+MISSING = [
+    program
+    for program in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "setpriv")
+    if not shutil.which(program, path=SBIN)
+]
+NODES = ("node1", "node2", "node3", "node4")
+
+# MinJobAge: squeue has to know jobs that ended long ago. OverMemoryKill: in place of cgroups, which
+# not every container has. SlurmdTimeout: when a node that says nothing is given up.
+CONFIGURATION = """\
+ClusterName=tests
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+Epilog={folder}/epilog
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=2
+SlurmdParameters=config_overrides
+MailProg=/bin/true
+MinJobAge=86400
+KillWait=2
+SlurmdTimeout=10
+ReturnToService=2
+{nodes}
+PartitionName=main Nodes=ALL Default=YES DefaultTime=10 MaxTime=120 State=UP
+"""
+NODE = "NodeName={} NodeHostname=localhost NodeAddr=127.0.0.1 Port={} CPUs=1 RealMemory=4000"
+FIELDS = {"id": "%i", "state": "%T", "node": "%N", "cpus": "%C", "memory": "%m", "limit": "%l"}
+
+
+class Submission(NamedTuple):
+    """What Slurm knows of one of its jobs."""
+
+    id: str
+    state: str
+    node: str
+    cpus: str
+    memory: str  # with a unit
+    limit: str  # of time, as minutes:seconds or longer
+    comment: str  # the plugin's words for what it is
+
+
+class Cluster:
+    """A running cluster, in a folder of its own, until `stop`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PATH": f"{folder}:{SBIN}",
+            "SLURM_CONF": f"{folder}/slurm.conf",
+        }
+        self.daemons = {}
+        ports = free_ports(1 + len(NODES))
+        (folder / "state").mkdir()
+        (folder / "munge.key").write_bytes(os.urandom(128))
+        (folder / "munge.key").chmod(0o400)
+        (folder / "slurm.conf").write_text(
+            CONFIGURATION.format(
+                folder=folder,
+                user=pwd.getpwuid(os.getuid()).pw_name,
+                ports=ports,
+                nodes="\n".join(map(NODE.format, NODES, ports[1:])),
+            )
+        )
+        self.after_each_job("")
+        # The plugin takes SLURM_CONF out of the environment that it starts srun in: on a site,
+        # the file lies where Slurm looks for it unasked.
+        write_script(
+            folder / "srun",
+            f'SLURM_CONF={folder}/slurm.conf exec {shutil.which("srun", path=SBIN)} "$@"',
+        )
+
+    def start(self):
+        self.start_daemon(
+            "munged",
+            *("munged", "--foreground", "--force"),
+            *(
+                f"--{option}={self.folder}/munge.{suffix}"
+                for option, suffix in (
+                    ("key-file", "key"),
+                    ("socket", "socket"),
+                    ("pid-file", "pid"),
+                    ("seed-file", "seed"),
+                    ("log-file", "log"),
+                )
+            ),
+        )
+        wait_until((self.folder / "munge.socket").exists, "munged answers")
+        self.start_daemon("slurmctld", "slurmctld", "-D")
+        for node in NODES:
+            self.start_node(node)
+        wait_until(lambda: self.idle_nodes() == set(NODES), "all nodes are idle")
+
+    def start_node(self, node):
+        (self.folder / node).mkdir(exist_ok=True)
+        self.start_daemon(node, "slurmd", "-D", "-N", node)
+
+    def start_daemon(self, name, *command):
+        # Should the tests be killed, so is the daemon: its parent's death is its own.
+        with (self.folder / f"{name}.output").open("ab") as output:
+            self.daemons[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *command],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def stop(self):
+        """End all jobs and then the daemons, in whatever state they are."""
+        try:
+            self.cancel_all()
+        except (subprocess.SubprocessError, TimeoutError):
+            pass  # slurmctld is not there
+        for name in reversed(self.daemons):
+            daemon = self.daemons[name]
+            daemon.terminate()
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        for process in list(self.processes()):
+            process.kill()
+
+    def command(self, line):
+        """Run one of Slurm's commands; return what it says."""
+        return subprocess.run(
+            shlex.split(line),
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        ).stdout
+
+    def idle_nodes(self):
+        try:
+            return set(self.command("sinfo --noheader --Node --states=idle --format=%N").split())
+        except subprocess.CalledProcessError:
+            return set()  # slurmctld has not come up yet
+
+    def submissions(self):
+        """All that was ever submitted to this cluster, the latest last."""
+        lines = self.command(
+            f"squeue --noheader --states=all --sort=i --format={'|'.join(FIELDS.values())}|%k"
+        ).splitlines()
+        return [Submission(*line.split("|", len(FIELDS))) for line in lines]
+
+    def submission(self, id):
+        return next(job for job in self.submissions() if job.id == id)
+
+    def unfinished(self):
+        return self.command("squeue --noheader --format=%i").split()
+
+    def cancel_all(self):
+        if jobs := self.unfinished():
+            self.command(f"scancel {' '.join(jobs)}")
+            wait_until(lambda: not self.unfinished(), "no job is left", 60)
+
+    def after_each_job(self, commands):
+        """Have the node run these shell commands when a job's processes have ended.
+
+        Slurm calls a job completed only after that.
+        """
+        write_script(self.folder / "epilog", commands)
+
+    def lose_node(self, node):
+        """Kill a node's slurmd and whatever ran there, all at once."""
+        jobs = self.command(f"squeue --noheader --nodelist={node} --format=%i").split()
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        for process in [process for job in jobs for process in self.processes(job)]:
+            process.kill()
+
+    def processes(self, job=None):
+        """All processes of a job, or of any: those of Slurm that look after a step, and its own."""
+        title = f"slurmstepd: [{job}." if job else "slurmstepd: ["
+        ours = self.environment["SLURM_CONF"].encode()
+        for process in psutil.process_iter(["cmdline"]):
+            if " ".join(process.info["cmdline"] or ()).startswith(title):
+                # Not process.environ(), which a process that names itself like this reads as empty.
+                if ours in Path(f"/proc/{process.pid}/environ").read_bytes():
+                    yield from (process, *process.children(recursive=True))
+
+
+def write_script(path, commands):
+    part = path.with_suffix(".part")
+    part.write_text(f"#!/bin/sh\n{commands}\n")
+    part.chmod(0o755)
+    part.replace(path)
+
+
+def free_ports(count):
+    """Ports that nobody listens on, told by the system."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [listener.getsockname()[1] for listener in sockets]
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def wait_until(condition, meaning, seconds=30):
+    """Wait for `condition()` to become true; return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s, but not so: {meaning}")
+        time.sleep(0.05)
+    return value

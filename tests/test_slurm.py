@@ -1,0 +1,258 @@
+"""`snakemake --profile slurm` on a real Slurm: what is submitted, and what becomes of faults.
+
+Which jobs ran is told by Slurm's own records and by which outputs were written. Nothing in the
+workflow knows of these tests: a job is caught in the middle of its work by a label of many clips
+that take long to resample, and is held there by stopping its process.
+"""
+
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import Counter
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from conftest import Workflow, expected_outputs, make_dataset, write_wav
+from slurm_cluster import MISSING, Cluster, wait_until
+
+PLUGIN = "snakemake_executor_plugin_slurm"
+
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"Slurm is not installed: no {', '.join(MISSING)}"),
+    pytest.mark.skipif(
+        importlib.util.find_spec(PLUGIN) is None,
+        reason="no Slurm plugin: make slurm",
+    ),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can start Slurm's daemons"),
+]
+
+# What may go wrong on the way through sbatch, srun and two command lines.
+AWKWARD_LABELS = [
+    *("a b", "it's", 'q"q', "$HOME", "x,y=z", "100%", "-n", "zoë", "猫", "007", "a;b&c", "*")
+]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+class OnCluster(Workflow):
+    """A copy of the project as a user of this cluster would set it up, to run there."""
+
+    def __init__(self, folder, dataset, cluster):
+        super().__init__(folder, dataset)
+        self.cluster = cluster
+        self.environment = cluster.environment
+        profile = folder / "slurm" / "config.yaml"
+        text = profile.read_text()
+        for before, after in {
+            "# slurm_partition: short": "slurm_partition: main",
+            "# slurm-status-command: squeue": "slurm-status-command: squeue",
+            "status-checks: 10": "status-checks: 1",
+        }.items():
+            assert text.count(before) == 1
+            text = text.replace(before, after)
+        profile.write_text(text)
+
+    def command(self, *arguments, cores=None, **config):
+        command = super().command(*arguments, **config)
+        start = command.index("--cores")
+        return [*command[:start], "--profile", "slurm", *command[start + 2 :]]
+
+    @contextmanager
+    def running(self, *arguments):
+        """Start Snakemake, and give it as it runs; it does not outlive the `with`."""
+        with (self.folder / "terminal").open("w") as terminal:
+            process = subprocess.Popen(
+                self.command(*arguments),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=terminal,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def terminal(self):
+        return (self.folder / "terminal").read_text()
+
+    def run(self, *arguments):
+        """Run to the end; return the jobs that ran, and what was submitted for them."""
+        submitted, before = len(self.cluster.submissions()), self.written()
+        self.snakemake(*arguments)
+        after = self.written()
+        ran = {job for job, mtime in after.items() if before.get(job) != mtime}
+        return ran, self.cluster.submissions()[submitted:]
+
+    def writers(self):
+        """{label: processes that have its chunk open to write}, for those that any has."""
+        writers = {}
+        for process in psutil.process_iter(["name", "cwd"]):
+            if process.info["cwd"] == str(self.folder):
+                try:
+                    files = process.open_files()
+                except psutil.Error:
+                    continue
+                for file in files:
+                    if file.path.endswith(".npy") and file.mode != "r":
+                        writers.setdefault(os.path.basename(file.path)[:-4], []).append(process)
+        return writers
+
+    def hold(self, label):
+        """Wait until a job is writing the label's chunk, and stop it there."""
+        (process,) = wait_until(lambda: self.writers().get(label), f"{label} is being written", 60)
+        process.send_signal(signal.SIGSTOP)
+
+    def label_of(self, job):
+        """The label of a submission for one label alone."""
+        script = self.cluster.command(f"scontrol write batch_script {job} -")
+        return re.search("spectrograms:label=([a-z]+)", script)[1]
+
+
+class Watch(threading.Thread):
+    """Counts, as long as it runs, how many processes write a label's chunk at once."""
+
+    def __init__(self, workflow):
+        super().__init__()
+        self.workflow = workflow
+        self.most = Counter()
+        self.done = threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.1):
+            for label, processes in self.workflow.writers().items():
+                self.most[label] = max(self.most[label], len(processes))
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self.done.set()
+        self.join()
+
+
+def make_slow_dataset(folder, labels):
+    """Write labels of one clip many times that takes long to resample: some seconds in all."""
+    samples = np.random.default_rng(0).normal(0, 0.1, (60_000, 2))
+    for label in labels:
+        (folder / label).mkdir(parents=True)
+        soundfile.write(folder / label / "0.wav", samples, 48_000)
+        for number in range(1, 20):
+            os.link(folder / label / "0.wav", folder / label / f"{number}.wav")
+    return folder
+
+
+def local_outputs(folder, dataset):
+    workflow = Workflow(folder, dataset)
+    workflow.snakemake()
+    return workflow.outputs()
+
+
+def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
+    labels = [*AWKWARD_LABELS, *(f"label {number}" for number in range(12))]
+    workflow = OnCluster(tmp_path / "project", make_dataset(tmp_path / "dataset", labels), cluster)
+    ran, submissions = workflow.run()
+    assert len(ran) == 2 * 24 + 1
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert [(job.state, job.comment) for job in submissions] == [
+        *3 * [("COMPLETED", "rule_labels_spectrograms")],
+        ("COMPLETED", "rule_concatenate"),
+    ]
+    assert len({job.node for job in submissions}) >= 2
+
+    write_wav(workflow.dataset / "a b" / "0.wav", seed=7)
+    # On a file system, too, that shows what a node wrote only some seconds later.
+    late = workflow.folder / "late"
+    cluster.after_each_job(
+        f"mkdir {late} || exit 0; cd {workflow.results}/chunks; mv 'a b'.* {late}\n"
+        f"setsid sh -c 'sleep 4; mv {late}/* .' < /dev/null > /dev/null 2>&1 &"
+    )
+    try:
+        ran, submissions = workflow.run()
+    finally:
+        cluster.after_each_job("")
+    assert ran == {"catalog a b", "spectrograms a b", "concatenate"}
+    assert [(job.state, job.comment) for job in submissions] == [
+        ("COMPLETED", "rule_labels_spectrograms"),
+        ("COMPLETED", "rule_concatenate"),
+    ]
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
+def test_every_kind_of_lost_job_runs_again(cluster, tmp_path):
+    dataset = make_slow_dataset(tmp_path / "dataset", ["cancelled", "lost", "memory", "time"])
+    workflow = OnCluster(tmp_path / "project", dataset, cluster)
+    known = {job.id for job in cluster.submissions()}
+
+    cluster.command("scontrol update PartitionName=main State=DOWN")
+    with workflow.running("--group-components", "labels=1") as run, Watch(workflow) as watch:
+        wait_until(lambda: len(cluster.unfinished()) == 4, "four jobs are waiting")
+        first = {workflow.label_of(job): job for job in cluster.unfinished()}
+        cluster.command(f"scontrol update JobId={first['memory']} MinMemoryNode=200")
+        cluster.command(f"scontrol update JobId={first['time']} TimeLimit=1")
+        cluster.command("scontrol update PartitionName=main State=UP")
+        for label in ("cancelled", "lost", "time"):
+            workflow.hold(label)
+        cluster.command(f"scancel {first['cancelled']}")
+        node = cluster.submission(first["lost"]).node
+        cluster.lose_node(node)
+        assert run.wait(300) == 0, workflow.terminal()
+    cluster.start_node(node)
+
+    assert workflow.outputs() == local_outputs(tmp_path / "local", dataset)
+    assert watch.most == dict.fromkeys(first, 1)
+    assert {label: cluster.submission(job).state for label, job in first.items()} == {
+        "cancelled": "CANCELLED",
+        "lost": "NODE_FAIL",
+        "memory": "FAILED",
+        "time": "TIMEOUT",
+    }
+    later = [job for job in cluster.submissions() if job.id not in {*known, *first.values()}]
+    assert [(job.state, job.memory, job.limit) for job in later] == [
+        *4 * [("COMPLETED", "2000M", "20:00")],
+        ("COMPLETED", "1000M", "30:00"),
+    ]
+    # The lines that say so are those of errors: a submission's has its log in brackets.
+    named = re.findall("^ *log: (.*)/([0-9]+).log ", workflow.terminal(), re.MULTILINE)
+    assert set(first.values()) == {job for _, job in named}
+    assert all(os.path.exists(f"{folder}/{job}.log") for folder, job in named)
+
+
+def test_interrupted_killed_and_run_again(cluster, tmp_path):
+    dataset = make_slow_dataset(tmp_path / "dataset", ["one", "two"])
+    workflow = OnCluster(tmp_path / "project", dataset, cluster)
+
+    with workflow.running() as run:
+        workflow.hold("one")
+        os.killpg(run.pid, signal.SIGINT)  # as the terminal does at Ctrl-C
+        assert run.wait(120) != 0
+    wait_until(lambda: not cluster.unfinished(), "no job is left")
+
+    with workflow.running():
+        workflow.hold("one")  # and SIGKILL for Snakemake
+    known = cluster.submissions()
+    assert workflow.snakemake(check=False).returncode != 0  # for its lock is still there
+    assert cluster.submissions() == known
+    cluster.cancel_all()
+    workflow.snakemake("--unlock")
+    with Watch(workflow) as watch:
+        workflow.snakemake()
+    assert watch.most == {"one": 1, "two": 1}
+    assert workflow.outputs() == local_outputs(tmp_path / "local", dataset)
