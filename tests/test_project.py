@@ -65,3 +65,13 @@ def test_chunks_are_what_numpy_loads(tmp_path):
     table = pd.read_csv(workflow.results / "chunks" / "go.csv")
     assert list(table["sample_rate"]) == [16_000] * 5 + [44_100]
     assert Path(table["path"][5]).name == "stereo_44100.wav"
+
+
+def test_a_job_has_the_one_thread_that_it_declares(tmp_path):
+    workflow = Workflow(tmp_path / "project", ROOT / "demo")
+    with open(workflow.folder / "workflow_scripts" / "spectrograms.py", "a") as script:
+        script.write("""    with open(snakemake.log[0], "a") as log:
+        log.write(os.environ["OPENBLAS_NUM_THREADS"])
+""")
+    workflow.snakemake("results/chunks/go.npy")
+    assert (workflow.results / "logs/spectrograms/go.log").read_text().endswith("\n1")
