@@ -25,6 +25,7 @@ rule all:
         "<results>/wavfile_spec.dat",
         "<results>/wavfile_df.csv",
         "<results>/invalid.csv",
+        "<results>/summary.txt",
         # Named here, for Snakemake to notice when one is missing although the files above are not.
         of_all_labels("<results>/catalog/{label}.csv"),
         of_all_labels("<results>/chunks/{label}.csv"),

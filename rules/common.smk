@@ -90,14 +90,15 @@ def vggish_files(key):
 
 def close_run():
     """Print the summary, and drop the chunks in which clips vanished, for the next run to redo."""
-    if not SUMMARY.exists():
-        return
+    invalid = Path(RESULTS, "invalid.csv")
+    if not (SUMMARY.exists() and invalid.exists()):
+        return  # only some chunks were asked for
     print(SUMMARY.read_text())
     chunks = Path(RESULTS, "chunks")
     gone = sorted(chunk.stem for chunk in chunks.glob("*.npy") if chunk.stem not in labels())
     if gone:
         print(f"No longer in the dataset, of no use but in {chunks} still: {', '.join(gone)}")
-    with open(Path(RESULTS, "invalid.csv"), encoding="utf-8", newline="") as file:
+    with open(invalid, encoding="utf-8", newline="") as file:
         vanished = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
     for label in vanished:
         (chunks / f"{file_name_of(label)}.npy").unlink(missing_ok=True)
