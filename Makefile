@@ -39,17 +39,18 @@ bench: .venv/test
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo '$(PYTHON) is older than Python 3.11: name a newer one, make PYTHON=python3.12'; exit 1; }
-	$(PYTHON) -m venv .venv \
+	@$(PYTHON) -m venv .venv \
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
 # Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
 .venv/%: requirements/%.txt | .venv/bin/python
-	$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@echo 'Installing $< into .venv, which takes a minute or two ...'
+	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .venv/test: .venv/oracle
 .venv/oracle: requirements/oracle.txt | .venv/bin/python
-	$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
 # After a change of versions in requirements/*.in, which envs/*.yaml must follow.

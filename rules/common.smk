@@ -95,9 +95,9 @@ def close_run():
         return  # only some chunks were asked for
     print(SUMMARY.read_text())
     chunks = Path(RESULTS, "chunks")
-    gone = sorted(chunk.stem for chunk in chunks.glob("*.npy") if chunk.stem not in labels())
+    gone = sorted(str(chunk) for chunk in chunks.glob("*.npy") if chunk.stem not in labels())
     if gone:
-        print(f"No longer in the dataset, of no use but in {chunks} still: {', '.join(gone)}")
+        print(f"Of labels no longer in the dataset, may be deleted: {', '.join(gone)}")
     with open(invalid, encoding="utf-8", newline="") as file:
         vanished = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
     for label in vanished:

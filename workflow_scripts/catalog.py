@@ -119,7 +119,7 @@ def check_names(labels):
             refused.append(f"folder {label!r}: over {LONGEST_NAME} bytes, no room for '.npy'")
     if refused:
         shown = "\n  ".join(refused[:10]) + ("\n  ..." if len(refused) > 10 else "")
-        raise DatasetError(f"{len(refused)} names to change in the dataset:\n  {shown}")
+        raise DatasetError(f"names in the dataset to change, {len(refused)}:\n  {shown}")
 
 
 def file_name_of(label):

@@ -168,12 +168,15 @@ def summarize(labels, reasons, spectrograms, clips, invalid):
     """Return the closing words of a run, of the counts of clips in each label and of reasons."""
     count = labels.total()
     causes = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
-    by_label = ", ".join(f"{label} {n}" for label, n in labels.most_common())
+    # Wrapped between labels, and not between a label and its count.
+    by_label = ", ".join(f"{label} {n}".replace(" ", "\0") for label, n in labels.most_common())
+    lines = textwrap.wrap(by_label, 98, break_long_words=False, break_on_hyphens=False)
+    by_label = "\n  ".join(lines).replace("\0", " ")
     return f"""\
 {count} clips in {len(labels)} labels: {count - reasons.total()} valid, {reasons.total()} invalid\
 {f" ({causes}; see {invalid})" if causes else ""}
-{textwrap.indent(textwrap.fill(by_label, 98, break_long_words=False, break_on_hyphens=False), "  ")}
-To load them:
+  {by_label}
+To load them (import numpy as np, pandas as pd):
   audio = np.fromfile("{spectrograms}").reshape((-1, 96, 64))
   df = pd.read_csv("{clips}")
 """
