@@ -17,8 +17,12 @@ validate(config, "../schemas/config.schema.yaml")
 
 
 DATASET = os.path.expanduser(config["dataset"])
-RESULTS = os.path.expanduser(config["results"])
+# Spelled in one way only: Snakemake's records go by the name.
+RESULTS = os.path.realpath(os.path.expanduser(config["results"]))
+if RESULTS.startswith(os.path.join(os.getcwd(), "")):
+    RESULTS = os.path.relpath(RESULTS)
 SUMMARY = Path(RESULTS, "summary.txt")
+INVALID = Path(RESULTS, "invalid.csv")
 
 
 pathvars:
@@ -34,7 +38,7 @@ if not os.path.isdir(DATASET):
 existing = next(folder for folder in Path(RESULTS, "x").absolute().parents if folder.exists())
 if not (existing.is_dir() and os.access(existing, os.W_OK)):
     raise WorkflowError(
-        f"config key 'results': {RESULTS!r} cannot be written, {str(existing)!r} is no folder "
+        f"config key 'results': {config['results']!r} cannot be written, {str(existing)!r} is no folder "
         "or gives no permission. Give a folder, or the name of one to be made."
     )
 
@@ -88,25 +92,42 @@ def vggish_files(key):
     )
 
 
+def forget_vanished():
+    """Remove the chunks in which clips vanished, for the next run to redo; return their labels.
+
+    Only those that the concatenation has seen: it is by its list of invalid clips that they are known.
+    """
+    if not INVALID.exists():
+        return []
+    with open(INVALID, encoding="utf-8", newline="") as file:
+        names = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
+    chunks = {name: Path(RESULTS, "chunks", f"{file_name_of(name)}.npy") for name in sorted(names)}
+    seen = INVALID.stat().st_mtime
+    forgotten = [
+        name for name, chunk in chunks.items() if chunk.exists() and chunk.stat().st_mtime <= seen
+    ]
+    for name in forgotten:
+        chunks[name].unlink()
+    return forgotten
+
+
 def close_run():
-    """Print the summary, and drop the chunks in which clips vanished, for the next run to redo."""
-    invalid = Path(RESULTS, "invalid.csv")
-    if not (SUMMARY.exists() and invalid.exists()):
-        return  # only some chunks were asked for
-    print(SUMMARY.read_text())
-    chunks = Path(RESULTS, "chunks")
-    gone = sorted(str(chunk) for chunk in chunks.glob("*.npy") if chunk.stem not in labels())
+    """Print the summary, and what the next run would do better to know."""
+    if SUMMARY.exists():
+        print(SUMMARY.read_text())
+    vanished = forget_vanished()
+    if vanished:
+        print(f"Clips vanished while they were read; run again, for {', '.join(vanished)}")
+    chunks = Path(RESULTS, "chunks").glob("*.npy")
+    gone = sorted(str(chunk) for chunk in chunks if chunk.stem not in labels())
     if gone:
         print(f"Of labels no longer in the dataset, may be deleted: {', '.join(gone)}")
-    with open(invalid, encoding="utf-8", newline="") as file:
-        vanished = {row["label"] for row in csv.DictReader(file) if row["reason"] == "vanished"}
-    for label in vanished:
-        (chunks / f"{file_name_of(label)}.npy").unlink(missing_ok=True)
-    if vanished:
-        print(f"Clips vanished while they were read; run again, for {', '.join(sorted(vanished))}")
 
 
 # Here rather than in the first input function, for a plain message. A job on a cluster reads this
 # file too, and must not walk the dataset for nothing.
 if workflow.is_main_process:
     labels()
+    # Should the run before have been killed between its last job and its closing.
+    if not workflow.dryrun:
+        forget_vanished()

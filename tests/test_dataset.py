@@ -1,6 +1,7 @@
 """Hostile names and folders: each clip is in the two files, or refused by name before any work."""
 
 import os
+import string
 
 import pandas as pd
 import pytest
@@ -65,7 +66,8 @@ def test_odd_names_are_in_the_two_files(workflow):
         b"\xff\xfe/1.wav",
         b"NA/1.wav",
         b"null/1.wav",
-        b"x" * 252 + b"/1.wav",
+        b"ho" * 20 + b"/1.wav",
+        (string.ascii_lowercase * 10)[:252].encode() + b"/1.wav",
     ],
 )
 def test_names_that_cannot_be_kept_are_refused_by_name(tmp_path, name):
@@ -101,6 +103,8 @@ def test_where_clips_may_lie(tmp_path):
     (dataset / "linked").symlink_to(dataset / "deep", target_is_directory=True)
     (dataset / "yes" / "loop").symlink_to(dataset, target_is_directory=True)
     (dataset / "deep" / "nowhere").symlink_to("missing", target_is_directory=True)
+    (dataset / "deep" / "itself").symlink_to("itself")
+    (dataset / "yes" / "itself.wav").symlink_to("itself.wav")
     (dataset / "empty").mkdir()
     found = {
         label: [clip.path for clip in clips]
@@ -116,6 +120,7 @@ def test_where_clips_may_lie(tmp_path):
             "yes/.5.wav",
             "yes/.wav",
             "yes/2.WAV",
+            "yes/itself.wav",
         ],
     }
 
@@ -152,3 +157,8 @@ def test_results_inside_the_dataset(workflow):
     workflow.snakemake(results=workflow.results)
     assert workflow.outputs() == expected_outputs(workflow.dataset)
     assert workflow.planned(results=workflow.results) == set()
+
+
+def test_the_datasets_own_path_is_checked(tmp_path):
+    with pytest.raises(DatasetError, match="control characters"):
+        find_labels(os.fspath(make_dataset(tmp_path / "new\nline")))

@@ -178,6 +178,23 @@ def test_a_clip_that_changes_during_the_run_is_healed_by_the_next_run(workflow):
     assert workflow.outputs() == expected_outputs(workflow.dataset)
 
 
+def test_a_clip_that_changes_before_its_catalog_is_not_recorded_as_it_was(workflow):
+    clip, aside = workflow.dataset / "yes" / "0.wav", workflow.folder / "aside.wav"
+
+    def move_aside():
+        wait_until((workflow.results / "logs").exists)
+        clip.rename(aside)
+
+    watcher = threading.Thread(target=move_aside)
+    watcher.start()
+    process = workflow.snakemake(check=False, cores=1)
+    watcher.join()
+    assert process.returncode == 1 and "run again" in process.stdout
+    aside.rename(clip)
+    workflow.snakemake()
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
 @pytest.fixture
 def built(workflow):
     workflow.snakemake()
@@ -262,3 +279,24 @@ def test_a_removed_label_is_reported(built):
     shutil.rmtree(built.dataset / "no")
     output = built.snakemake().stdout
     assert re.search(r"^Of labels no longer .*: results/chunks/no.npy$", output, re.MULTILINE)
+
+
+def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
+    for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
+        write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
+        jobs = {"catalog no", "spectrograms no", "concatenate"}
+        assert built.run(results=spelling) == jobs
+        assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_a_broken_environment_ends_the_run_and_is_no_fault_of_the_clips(workflow):
+    write_wav(workflow.dataset / "no" / "slow.wav", rate=8_000, samples=8_000)
+    broken = workflow.folder / "broken"
+    broken.mkdir()
+    (broken / "resampy.py").write_text("raise ImportError('numba is not what it was')")
+    workflow.environment = {**os.environ, "PYTHONPATH": str(broken)}
+    process = workflow.snakemake(check=False)
+    assert process.returncode == 1 and "numba is not what it was" in process.stdout
+    workflow.environment = None
+    workflow.snakemake()
+    assert not (workflow.results / "invalid.csv").read_text().count("\n") > 1

@@ -20,6 +20,7 @@ READ_AS_MISSING = {
 }
 # Control characters, and what Python makes of bytes that are not UTF-8.
 UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+PERIODIC = re.compile(r"(.+?)\1{19}$")
 LONGEST_NAME = 255 - len(".npy")  # bytes; the limit of every usual file system
 
 
@@ -46,6 +47,8 @@ def find_labels(dataset):
         DatasetError: no clip, a folder that cannot be read, or a name that no CSV file can carry
             to pandas and back.
     """
+    if UNWRITABLE.search(os.path.abspath(dataset)):
+        raise DatasetError(f"{dataset!r} has control characters, or bytes that are not UTF-8")
     labels = {}
     for folder, clips in walk(dataset):
         if clips:
@@ -78,11 +81,18 @@ def list_folder(dataset, folder):
         with os.scandir(os.path.join(dataset, folder)) as entries:
             for entry in entries:
                 path = above + entry.name
-                if entry.name[-4:].lower() == ".wav":
+                is_clip = entry.name[-4:].lower() == ".wav"
+                if is_clip:
                     clips.append(clip_at(entry, path))
-                if entry.is_dir():
-                    status = entry.stat()
-                    subfolders.append((path, (status.st_dev, status.st_ino)))
+                try:
+                    if entry.is_dir():
+                        status = entry.stat()
+                        subfolders.append((path, (status.st_dev, status.st_ino)))
+                except PermissionError:
+                    if not is_clip:  # a link to a folder, it may be, and to clips in it
+                        raise
+                except OSError:  # a link to itself
+                    continue
     except OSError as error:
         raise DatasetError(f"cannot list {error.filename!r}: {error.strerror}") from error
     return subfolders, clips
@@ -115,6 +125,8 @@ def check_names(labels):
     for label in labels:
         if label in READ_AS_MISSING:
             refused.append(f"folder {label!r}: pandas reads this label as a missing value")
+        elif PERIODIC.search(file_name_of(label)):
+            refused.append(f"folder {label!r}: Snakemake refuses a pattern 20 times over")
         elif len(os.fsencode(file_name_of(label))) > LONGEST_NAME:
             refused.append(f"folder {label!r}: over {LONGEST_NAME} bytes, no room for '.npy'")
     if refused:
@@ -130,7 +142,10 @@ def file_name_of(label):
 
 
 def fingerprint(clips):
-    """Return 16 hex digits that change with any clip's path below the dataset, size or mtime."""
+    """Return 16 hex digits that change with any clip's path below the dataset, size or mtime.
+
+    A clip that cannot be read has neither of the two, so that they also change with permission.
+    """
     lines = "".join(f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\n" for clip in clips)
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
@@ -140,17 +155,22 @@ def folders_of(clips):
     return sorted({os.path.dirname(clip.path) for clip in clips})
 
 
-def write_catalog(dataset, folders, catalog):
+def write_catalog(dataset, folders, catalog, expected=None):
     """Write the clips right in `folders` to the CSV file `catalog`, in row order.
 
     Its columns are Clip's fields. Sizes and mtimes are what makes a clip that changed in place
     change the file; the dataset's own place is not in it, so that moving the dataset does not.
 
+    Returns:
+        How many clips.
+
     Raises:
-        DatasetError: a folder that is gone, or a name that cannot be written.
+        DatasetError: a folder is gone; or the clips do not have the fingerprint `expected`. A
+            catalog of other clips than those that the run began with would be recorded as theirs.
     """
     clips = sorted(clip for folder in folders for clip in list_folder(dataset, folder)[1])
-    check_names({label_of(dataset, folders[0]): clips})
+    if expected and fingerprint(clips) != expected:
+        raise DatasetError(f"clips changed in {folders} since the run began: run again")
     with open(catalog, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(Clip._fields)
@@ -164,5 +184,6 @@ if "snakemake" in globals():
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.params.folders,
             snakemake.output.catalog,
+            snakemake.params.fingerprint,
         )
         print(f"{count} clips")

@@ -3,7 +3,7 @@
 Nothing here knows of Snakemake. In a notebook::
 
     from workflow_scripts.front_end import wavfile_to_examples
-    wavfile_to_examples("demo/yes/1.wav").shape     # (1, 96, 64)
+    wavfile_to_examples("demo/yes/en_us.wav").shape  # (1, 96, 64)
 
 The steps and numbers are those of VGGish (Hershey et al., "CNN Architectures for Large-Scale
 Audio Classification", ICASSP 2017), and the values are bit for bit what its original numpy front
@@ -59,8 +59,7 @@ class InvalidClipError(ValueError):
     """A clip that does not give exactly one example.
 
     Attributes:
-        reason: `too short`, `too long`, `unreadable` or `not finite`; in a chunk's table also
-            `vanished`.
+        reason: `too short`, `too long`, `unreadable` or `not finite`.
         detail: what was found, in words.
         format: the clip's AudioFormat, or None where its header could not be read.
     """
@@ -218,23 +217,22 @@ def read_waveform(path, limit=None):
     try:
         # Without O_NONBLOCK, opening a FIFO would wait for ever for its writer.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidClipError("unreadable", "not a regular file")
-            samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
-            if samples is not None:
-                return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
-            os.lseek(file, 0, os.SEEK_SET)
-            return decode(file, limit)
-        finally:
-            os.close(file)
-    except InvalidClipError:
-        raise
-    # A damaged file may make a decoder fail in any way: whatever it is, it is this clip's reason.
-    except Exception as error:
-        detail = getattr(error, "strerror", None) or getattr(error, "error_string", None) or error
-        raise InvalidClipError("unreadable", f"{type(error).__name__}: {detail}") from error
+    except OSError as error:
+        raise InvalidClipError("unreadable", error.strerror) from error
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidClipError("unreadable", "not a regular file")
+        samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
+        if samples is not None:
+            return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
+        os.lseek(file, 0, os.SEEK_SET)
+        samples, format = decode(file, limit)
+    except OSError as error:
+        raise InvalidClipError("unreadable", error.strerror) from error
+    finally:
+        os.close(file)
+    return to_mono_16k(samples, format.sample_rate), format
 
 
 def plain_pcm(content, file_size):
@@ -253,41 +251,54 @@ def plain_pcm(content, file_size):
 
 
 def decode(descriptor, limit=None):
-    """Return (samples, AudioFormat) of any file that libsndfile reads, as `read_waveform` does."""
+    """Return (samples, AudioFormat) of any file that libsndfile reads.
+
+    The samples are (n,) float64, mono, in 16-bit steps, at the file's own rate. Raises as
+    `read_waveform` does.
+    """
     import soundfile
 
-    with soundfile.SoundFile(descriptor, closefd=False) as sound:
-        format = AudioFormat(sound.samplerate, sound.channels, sound.frames)
-        if format.sample_rate > MAX_SAMPLE_RATE:
-            raise InvalidClipError(
-                "unreadable",
-                f"sample rate {format.sample_rate} Hz, at most {MAX_SAMPLE_RATE} is believed",
-                format,
-            )
-        stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
-        dtype, scale = ("float64", FULL_SCALE) if stored_as_float else ("int16", 1.0)
-        # As soundfile.read does, and it matters: a decoder of MP3 has other last bits after a seek.
-        if sound.seekable():
-            sound.seek(0)
-        blocks, decoded = [], 0
-        # In blocks: a header may announce a thousand channels, or more samples than follow.
-        block_size = max(1, 2**18 // format.channels)
-        while True:
-            check_limit(max(format.samples, decoded), format, limit)
-            block = sound.read(block_size, dtype=dtype, always_2d=True) * scale
-            if not len(block):
-                break
-            blocks.append(block[:, 0] if format.channels == 1 else np.mean(block, axis=1))
-            decoded += len(block)
-    format = format._replace(samples=decoded)
-    samples = np.concatenate(blocks) if blocks else np.empty(0)
+    try:
+        with soundfile.SoundFile(descriptor, closefd=False) as sound:
+            samples, format = decode_blocks(sound, limit)
+    except (InvalidClipError, MemoryError):
+        raise
+    # A damaged file may make a decoder fail in any way: whatever it is, it is this clip's reason.
+    except Exception as error:
+        detail = getattr(error, "error_string", error)
+        raise InvalidClipError("unreadable", f"{type(error).__name__}: {detail}") from error
     with np.errstate(over="ignore"):
         # Doubles beyond the range of float32 would overflow in the spectrum.
         if not np.isfinite(samples.astype(np.float32)).all():
             raise InvalidClipError("not finite", "NaN or infinite samples", format)
-    if limit and length_at_16k(decoded, format.sample_rate) < EXAMPLE_SAMPLES:
-        raise too_short(length_at_16k(decoded, format.sample_rate), format)
-    return to_mono_16k(samples, format.sample_rate), format
+    length = length_at_16k(len(samples), format.sample_rate)
+    if limit and length < EXAMPLE_SAMPLES:
+        raise too_short(length, format)
+    return samples, format
+
+
+def decode_blocks(sound, limit):
+    """Return (samples, AudioFormat) of an open soundfile.SoundFile, as `decode` does."""
+    format = AudioFormat(sound.samplerate, sound.channels, sound.frames)
+    if format.sample_rate > MAX_SAMPLE_RATE:
+        detail = f"sample rate {format.sample_rate} Hz, at most {MAX_SAMPLE_RATE} is believed"
+        raise InvalidClipError("unreadable", detail, format)
+    stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
+    dtype, scale = ("float64", FULL_SCALE) if stored_as_float else ("int16", 1.0)
+    # As soundfile.read does, and it matters: a decoder of MP3 has other last bits after a seek.
+    if sound.seekable():
+        sound.seek(0)
+    blocks, decoded = [], 0
+    # In blocks: a header may announce a thousand channels, or more samples than follow.
+    block_size = max(1, 2**18 // format.channels)
+    while True:
+        check_limit(max(format.samples, decoded), format, limit)
+        block = sound.read(block_size, dtype=dtype, always_2d=True) * scale
+        if not len(block):
+            break
+        blocks.append(block[:, 0] if format.channels == 1 else np.mean(block, axis=1))
+        decoded += len(block)
+    return np.concatenate(blocks) if blocks else np.empty(0), format._replace(samples=decoded)
 
 
 def length_at_16k(samples, sample_rate):
@@ -311,8 +322,10 @@ def to_mono_16k(samples, sample_rate):
     """Return `samples`, (n,) or (n, channels), as (m,) at 16 kHz."""
     if samples.ndim > 1:
         samples = np.mean(samples, axis=1)
-    if sample_rate == SAMPLE_RATE or not len(samples):
+    if sample_rate == SAMPLE_RATE:
         return samples
+    if not length_at_16k(len(samples), sample_rate):
+        return samples[:0]
     # Its numba takes longer to import than a thousand clips to compute, and few clips need it.
     import resampy
 
