@@ -88,13 +88,15 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(tmp_path, seed):
 
 
 def test_a_run_killed_while_it_concatenates(tmp_path):
-    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=100))
+    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=500))
     process = start(workflow)
     wait_until((workflow.results / "wavfile_df.csv.part").exists)
-    kill_tree(process)
+    os.killpg(process.pid, signal.SIGKILL)
     output = process.communicate()[0]
     assert len(finished_chunks(output)) == 3
-    assert not (workflow.results / "wavfile_spec.dat").exists()
+    spectrograms = workflow.results / "wavfile_spec.dat"
+    # On a slow machine the signal may come too late, but never to a part of the file.
+    assert not spectrograms.exists() or spectrograms.stat().st_size == 1500 * 96 * 64 * 8
     recovers(workflow, output)
 
 
