@@ -182,7 +182,10 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
     late = workflow.folder / "late"
     cluster.after_each_job(
         f"mkdir {late} || exit 0; cd {workflow.results}/chunks; mv 'a b'.* {late}\n"
-        f"setsid sh -c 'sleep 4; mv {late}/* .' < /dev/null > /dev/null 2>&1 &"
+        "exec < /dev/null > /dev/null 2>&1\n"
+        f"setsid sh -c 'touch {late}.begun; sleep 4; mv {late}/* .' &\n"
+        # Slurm kills what is still in the script's process group at its end.
+        f"while [ ! -e {late}.begun ]; do sleep 0.1; done"
     )
     try:
         ran, submissions = workflow.run()
