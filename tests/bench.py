@@ -31,6 +31,7 @@ from front_end import (
     FRAME,
     LOG_OFFSET,
     MEL_BLOCKS,
+    PLAIN_HEADER,
     ExampleBatch,
     InvalidClipError,
     read_clip,
@@ -73,9 +74,8 @@ def make_speech_commands(folder, clips):
 
 def write_plain(path, samples):
     data = samples.astype("<i2").tobytes()
-    header = b"RIFF%bWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data%b"
     sizes = (len(data) + 36).to_bytes(4, "little"), len(data).to_bytes(4, "little")
-    path.write_bytes(header % sizes + data)
+    path.write_bytes(PLAIN_HEADER % sizes + data)
 
 
 def notebook(dataset, results):

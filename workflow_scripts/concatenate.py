@@ -195,4 +195,5 @@ if "snakemake" in globals():
         except OSError as error:
             message = f"cannot write {snakemake.output.spectrograms}: {error}"
             raise JobError(message) from error
-        print(open(snakemake.output.summary, encoding="utf-8").read())
+        with open(snakemake.output.summary, encoding="utf-8") as summary:
+            print(summary.read())
