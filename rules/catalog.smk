@@ -7,7 +7,7 @@ rule catalog:
     conda:
         "../envs/front_end.yaml"
     params:
-        fingerprint=label_fingerprint,
-        folders=label_folders,
+        fingerprint=lambda wildcards: state_of(wildcards.label)[0],
+        folders=lambda wildcards: state_of(wildcards.label)[1],
     script:
         "../workflow_scripts/catalog.py"

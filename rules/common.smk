@@ -52,19 +52,19 @@ def labels():
         raise WorkflowError(f"config key 'dataset': {error}")
 
 
-def clips_of(wildcards):
+def clips_of(label):
     try:
-        return labels()[wildcards.label]
+        return labels()[label]
     except KeyError:
-        raise WorkflowError(f"{DATASET!r} holds no clip with the label {wildcards.label!r}")
+        raise WorkflowError(f"{DATASET!r} holds no clip with the label {label!r}")
 
 
-def label_fingerprint(wildcards):
-    return fingerprint(clips_of(wildcards))
-
-
-def label_folders(wildcards):
-    return folders_of(clips_of(wildcards))
+# Snakemake asks for the params of every waiting job again whenever one ends.
+@cache
+def state_of(label):
+    """What the catalog's job is told of a label: (its fingerprint, its folders)."""
+    clips = clips_of(label)
+    return fingerprint(clips), folders_of(clips)
 
 
 def digest_of(*scripts):

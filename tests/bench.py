@@ -14,13 +14,16 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import platform
+import re
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +85,13 @@ def notebook(dataset, results):
     """The notebook's way: one clip after another, all spectrograms in memory, pandas row by row."""
     paths = [os.path.join(folder, name) for folder, _, names in os.walk(dataset) for name in names]
     labels = [os.path.basename(os.path.dirname(path)) for path in paths]
-    table = pd.DataFrame({"file_name": paths, "label": labels, "valid": False})
+    table = pd.DataFrame({"file_name": paths, "label": labels})
     spectrograms = np.zeros((len(paths), 96, 64))
     for index, row in table.iterrows():
         examples = original_examples(row["file_name"])
+        table.loc[index, "valid"] = len(examples) == 1
         if len(examples) == 1:
             spectrograms[index] = examples[0]
-            table.loc[index, "valid"] = True
     spectrograms.tofile(os.path.join(results, "wavfile_spec.dat"))
     table.to_csv(os.path.join(results, "wavfile_df.csv"))
 
@@ -175,17 +178,39 @@ def measured(command, **options):
     return wall, cpu, int(process.stdout.split()[-1])
 
 
-def touch_memory(folder, size):
-    """Write and remove a file of `size` bytes.
+@contextmanager
+def touched_memory(size):
+    """Hold `size` bytes of memory and half as much again, and free them as others take theirs.
 
-    A virtual machine's first touch of a page may cost ten times a later one: with this before
-    each, neither side pays for the other.
+    A virtual machine may give what is freed back to its host. The next touch of such a page then
+    takes five times as long as the work on it, which is the host's time and not either side's. Half
+    as much again, as the host is sometimes quicker to take what is freed.
     """
-    block = bytes(2**24)
-    with open(folder / "touched", "wb") as file:
-        for _ in range(size // len(block)):
-            file.write(block)
-    (folder / "touched").unlink()
+    block = 2**24
+    size = min(3 * size // 2, available_memory() - 2**31)
+    held = [np.ones(block // 8) for _ in range(size // block)]
+    # Less what processes take and give back again, for which none shall be freed.
+    level = available_memory() - size // 16
+    over = threading.Event()
+
+    def give_way():
+        while held and not over.wait(0.005):
+            for _ in range(min(len(held), (level - available_memory()) // block)):
+                held.pop()
+
+    thread = threading.Thread(target=give_way)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def available_memory():
+    """Bytes that Linux could give to processes without swapping."""
+    text = Path("/proc/meminfo").read_text()
+    return 1024 * int(re.search(r"MemAvailable: +(\d+) kB", text)[1])
 
 
 def chunk_memory(dataset, clips, folder):
@@ -232,22 +257,23 @@ def benchmark(folder, clips):
     memory = [chunk_memory(dataset, count, folder) for count in (4_052, 40_000)]
     (folder / "catalog.csv.npy").unlink()
 
-    size = 2 * clips * ROW_BYTES
-    touch_memory(folder, size)
+    both_outputs = 2 * clips * ROW_BYTES  # of the notebook: in its memory, and as a file
     (folder / "notebook").mkdir()
     command = [sys.executable, __file__, "--notebook", dataset, folder / "notebook"]
-    loop_wall, loop_cpu, loop_memory = measured(command)
+    with touched_memory(both_outputs):
+        loop_wall, loop_cpu, loop_memory = measured(command)
     shutil.rmtree(folder / "notebook")
-    touch_memory(folder, size)
 
     workflow = Workflow(folder / "project", dataset)
     snakemake = workflow.command(cores=cores)
     inside = {"cwd": workflow.folder}
-    wall, cpu, _ = measured(snakemake, **inside)
+    with touched_memory(both_outputs):
+        wall, cpu, _ = measured(snakemake, **inside)
     version, *_ = measured([snakemake[0], "--version"])
     nothing, *_ = measured(snakemake, **inside)
     write_plain(next(dataset.glob("zero/*.wav")), np.ones(16_000))
-    changed, *_ = measured(snakemake, **inside)
+    with touched_memory(clips * ROW_BYTES):
+        changed, *_ = measured(snakemake, **inside)
     processor = next(
         (
             line.split(":")[1].strip()

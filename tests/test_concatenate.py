@@ -53,7 +53,7 @@ def test_blocks_are_shared_where_the_file_system_can(sharing_disk):
     filler.write_bytes(bytes(before - size // 2))
     os.sync()
     free = shutil.disk_usage(sharing_disk).free
-    concatenate.write_spectrograms(sharing_disk / "out.dat", chunks, 2 * ROWS)
+    concatenate.write_spectrograms(sharing_disk / "out.dat", chunks)
     os.sync()
     assert free - shutil.disk_usage(sharing_disk).free < size / 10
     assert (sharing_disk / "out.dat").read_bytes() == data_of(chunks)
@@ -64,7 +64,7 @@ def test_the_copy_elsewhere(tmp_path, monkeypatch, in_kernel):
     if not in_kernel:
         monkeypatch.delattr(os, "copy_file_range")
     chunks = write_chunks(tmp_path)
-    concatenate.write_spectrograms(tmp_path / "out.dat", chunks, 2 * ROWS)
+    concatenate.write_spectrograms(tmp_path / "out.dat", chunks)
     assert (tmp_path / "out.dat").read_bytes() == data_of(chunks)
 
 
@@ -74,7 +74,7 @@ def test_a_copy_between_file_systems(tmp_path):
     chunks = write_chunks(tmp_path)
     out = "/dev/shm/wavfile_spec.dat.test"
     try:
-        concatenate.write_spectrograms(out, chunks, 2 * ROWS)
+        concatenate.write_spectrograms(out, chunks)
         with open(out, "rb") as file:
             assert file.read() == data_of(chunks)
     finally:
@@ -82,8 +82,9 @@ def test_a_copy_between_file_systems(tmp_path):
 
 
 def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path):
-    chunks = write_chunks(tmp_path)
-    rows = shutil.disk_usage(tmp_path).free // ROW_BYTES + 1
-    with pytest.raises(OSError, match=f"{rows * ROW_BYTES:,} bytes needed"):
-        concatenate.write_spectrograms(tmp_path / "out.dat", chunks, rows)
+    size = shutil.disk_usage(tmp_path).free // ROW_BYTES * ROW_BYTES + ROW_BYTES
+    (tmp_path / "a.npy").touch()
+    os.truncate(tmp_path / "a.npy", HEADER_BYTES + size)  # takes no room itself
+    with pytest.raises(OSError, match=f"{size:,} bytes needed"):
+        concatenate.write_spectrograms(tmp_path / "out.dat", [tmp_path / "a.npy"])
     assert (tmp_path / "out.dat").stat().st_size == 0

@@ -7,6 +7,7 @@ import os
 import shutil
 import textwrap
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
 
@@ -49,6 +50,9 @@ def concatenate(dataset, catalogs, tables, chunks, spectrograms, clips, invalid,
     """
     labels, reasons = Counter(), Counter()
     with ExitStack() as stack:
+        part = stack.enter_context(whole(spectrograms))
+        # The kernel copies while the tables are read here.
+        copy = stack.enter_context(ThreadPoolExecutor(1)).submit(write_spectrograms, part, chunks)
         clips_writer = csv_writer(stack, clips, CLIPS_FIELDS)
         invalid_writer = csv_writer(stack, invalid, INVALID_FIELDS)
         for catalog, table, chunk in zip(catalogs, tables, chunks, strict=True):
@@ -62,7 +66,8 @@ def concatenate(dataset, catalogs, tables, chunks, spectrograms, clips, invalid,
                 if reason:
                     invalid_writer.writerow([file_name, label, *row[4:]])
                     reasons[reason] += 1
-        write_spectrograms(stack.enter_context(whole(spectrograms)), chunks, labels.total())
+        if copy.result() != labels.total() * ROW_BYTES:
+            raise ChunkError(f"the chunks changed while they were copied to {part}")
         with open(stack.enter_context(whole(summary)), "w", encoding="utf-8") as file:
             file.write(summarize(labels, reasons, spectrograms, clips, invalid))
 
@@ -114,22 +119,20 @@ def checked_rows(catalog, table, chunk):
             raise ChunkError(f"{chunk} has {size} bytes, {HEADER_BYTES + rows * ROW_BYTES} needed")
 
 
-def write_spectrograms(path, chunks, rows):
-    """Write the `rows` rows of all `chunks` to the file `path`.
+def write_spectrograms(path, chunks):
+    """Write the rows of all `chunks` to the file `path`; return how many bytes that were.
 
     Raises:
-        ChunkError: a chunk changed meanwhile.
         OSError: as `concatenate` has it.
     """
     with open(path, "wb", buffering=0) as target:
         for number, chunk in enumerate(chunks):
             with open(chunk, "rb", buffering=0) as source:
                 if number == 0 and not shares_blocks(source, target):
-                    check_room(path, rows * ROW_BYTES)
+                    check_room(path, sum(map(os.path.getsize, chunks)) - len(chunks) * HEADER_BYTES)
                 source.seek(HEADER_BYTES)
                 append(source, target)
-        if target.tell() != rows * ROW_BYTES:
-            raise ChunkError(f"the chunks changed while they were copied to {path}")
+        return target.tell()
 
 
 def shares_blocks(source, target):
