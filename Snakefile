@@ -32,5 +32,9 @@ rule all:
         of_all_labels("<results>/chunks/{label}.npy"),
 
 
+onstart:
+    open_run()
+
+
 onsuccess:
     close_run()

@@ -3,6 +3,8 @@ rule catalog:
         catalog="<results>/catalog/{label}.csv",
     log:
         "<results>/logs/catalog/{label}.log",
+    # All of them first: the largest labels are then begun first, and the cores end together.
+    priority: 1
     localrule: True
     conda:
         "../envs/front_end.yaml"

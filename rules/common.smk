@@ -3,8 +3,10 @@ import glob
 import hashlib
 import os
 import sys
+import threading
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -23,6 +25,8 @@ if RESULTS.startswith(os.path.join(os.getcwd(), "")):
     RESULTS = os.path.relpath(RESULTS)
 SUMMARY = Path(RESULTS, "summary.txt")
 INVALID = Path(RESULTS, "invalid.csv")
+# The name of an empty file among Snakemake's records, made together with the first of them.
+RECORDED_AS = Path(RESULTS, "catalog", ".recorded_as")
 
 
 pathvars:
@@ -41,6 +45,31 @@ if not (existing.is_dir() and os.access(existing, os.W_OK)):
         f"config key 'results': {config['results']!r} cannot be written, {str(existing)!r} is no folder "
         "or gives no permission. Give a folder, or the name of one to be made."
     )
+
+
+def records_mark():
+    """The empty file that shows that Snakemake's records, in .snakemake, are those of RESULTS."""
+    name = RECORDED_AS.read_text() if RECORDED_AS.exists() else "nothing"
+    return Path(".snakemake", "records_of_results", name)
+
+
+def check_records():
+    """Refuse results whose records are elsewhere or lost: all of them would count as up to date."""
+    if next(Path(RESULTS, "catalog").glob("*.csv"), None) and not records_mark().exists():
+        raise WorkflowError(
+            f"Snakemake's records of {RESULTS!r} are not in this folder's .snakemake, by which it "
+            "knows what has changed: go on from the folder where these results were made, or delete "
+            f"{RESULTS}/catalog and {RESULTS}/chunks, to make all anew."
+        )
+
+
+def open_run():
+    """Mark new results and the records of them that begin with this run as each other's."""
+    if not records_mark().exists():
+        RECORDED_AS.parent.mkdir(parents=True, exist_ok=True)
+        RECORDED_AS.write_text(uuid4().hex)
+        records_mark().parent.mkdir(parents=True, exist_ok=True)
+        records_mark().touch()
 
 
 @cache
@@ -122,11 +151,17 @@ def close_run():
     gone = sorted(str(chunk) for chunk in chunks if chunk.stem not in labels())
     if gone:
         print(f"Of labels no longer in the dataset, may be deleted: {', '.join(gone)}")
+    # Of Snakemake's limit of jobs a second. With all jobs done they serve for nothing any more, but
+    # its process would not end before the last of them, a second later.
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 # Here rather than in the first input function, for a plain message. A job on a cluster reads this
 # file too, and must not walk the dataset for nothing.
 if workflow.is_main_process:
+    check_records()
     labels()
     # Should the run before have been killed between its last job and its closing.
     if not workflow.dryrun:

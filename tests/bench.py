@@ -83,6 +83,8 @@ def write_plain(path, samples):
 
 def notebook(dataset, results):
     """The notebook's way: one clip after another, all spectrograms in memory, pandas row by row."""
+    import resampy  # noqa: F401  VGGish's own reader loads it, too, for whatever clips
+
     paths = [os.path.join(folder, name) for folder, _, names in os.walk(dataset) for name in names]
     labels = [os.path.basename(os.path.dirname(path)) for path in paths]
     table = pd.DataFrame({"file_name": paths, "label": labels})

@@ -7,7 +7,7 @@ import os
 import shutil
 
 import pytest
-from conftest import expected_outputs, write_wav
+from conftest import Workflow, expected_outputs, write_wav
 
 ALL_JOBS = {
     *(f"{rule} {label}" for rule in ("catalog", "spectrograms") for label in ("go", "no", "yes")),
@@ -118,6 +118,40 @@ def test_changed_code_with_an_old_mtime_redoes_every_chunk(built):
 def test_code_touched_but_not_changed_redoes_nothing(built):
     (built.folder / "workflow_scripts" / "front_end.py").touch()
     assert built.run() == set()
+
+
+def test_a_moved_workflow_goes_on_where_it_was(built, tmp_path):
+    built.folder = built.folder.rename(tmp_path / "elsewhere")
+    built.results = built.folder / "results"
+    assert built.run() == set()
+
+
+@pytest.mark.parametrize("elsewhere", ["another clone", "records deleted", "results copied"])
+def test_results_without_their_records_are_never_taken_for_up_to_date(built, tmp_path, elsewhere):
+    change_in_place(built.dataset / "no")
+    results = built.results
+    if elsewhere == "records deleted":
+        shutil.rmtree(built.folder / ".snakemake")
+    else:
+        built = Workflow(tmp_path / "another", built.dataset)
+        if elsewhere == "results copied":  # over results of its own, of an equal dataset
+            built.snakemake()
+            shutil.rmtree(built.results)
+            shutil.copytree(results, built.results)
+            results = built.results
+        else:
+            built.results = results
+    before = built.outputs()
+    for arguments in ((), ("--dry-run",)):
+        process = built.snakemake(*arguments, check=False, results=results)
+        assert process.returncode == 1 and "catalog" in process.stdout
+    assert built.outputs() == before
+
+    shutil.rmtree(results / "catalog")
+    shutil.rmtree(results / "chunks")
+    assert built.run(results=results) == ALL_JOBS
+    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.run(results=results) == set()
 
 
 def test_settings_that_do_not_touch_the_values_redo_nothing(built):
