@@ -98,13 +98,18 @@ def notebook(dataset, results):
     table.to_csv(os.path.join(results, "wavfile_df.csv"))
 
 
+def original_front_end(paths):
+    for path in paths:
+        original_examples(path)
+
+
 def front_end(paths):
-    """The examples of valid clips, as a chunk's job makes them."""
+    """Make the examples of valid clips, as a chunk's job makes them."""
     batch = ExampleBatch()
     for first in range(0, len(paths), batch.SIZE):
         for i, path in enumerate(paths[first : first + batch.SIZE]):
             batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
-        yield from batch.log_mel()
+        batch.log_mel()
 
 
 def seconds(function, *arguments):
@@ -115,13 +120,7 @@ def seconds(function, *arguments):
 
 def compare_front_ends(paths, rounds=7):
     """(us a clip of the original, of ours, median ratio of the rounds), decode included."""
-    times = [
-        (
-            seconds(lambda: [original_examples(path) for path in paths]),
-            seconds(lambda: [None for _ in front_end(paths)]),
-        )
-        for _ in range(rounds)
-    ]
+    times = [(seconds(original_front_end, paths), seconds(front_end, paths)) for _ in range(rounds)]
     per_clip = [1e6 / len(paths) * statistics.median(column) for column in zip(*times, strict=True)]
     return *per_clip, statistics.median(original / ours for original, ours in times)
 
@@ -129,22 +128,27 @@ def compare_front_ends(paths, rounds=7):
 def time_of_steps(paths):
     """{step: us a clip} of the front end."""
     batch = ExampleBatch()
-    list(front_end(paths[:4]))
     for i, path in enumerate(paths[: batch.SIZE]):
         batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
     batch.log_mel()
     windowed, magnitude = batch._windowed, batch._magnitude
     mel = np.ones((len(windowed), 64))
 
+    def read():
+        for path in paths[: batch.SIZE]:
+            read_clip(path)
+
     def window():
         np.copyto(windowed.reshape(batch.SIZE, 96, -1)[..., :FRAME], batch._frames)
-        np.multiply(windowed, batch._window, out=windowed)
+        rows = windowed.reshape(-1, len(batch._window))
+        np.multiply(rows, batch._window, out=rows)
 
     def mel_bands():
         for bins, bands, weights in MEL_BLOCKS:
             np.matmul(magnitude[:, bins], weights, out=mel[:, bands])
 
     steps = {
+        "read": read,
         "window": window,
         "FFT": lambda: np.fft.rfft(windowed, out=batch._spectrum),
         "magnitude": lambda: np.abs(batch._spectrum, out=magnitude),
@@ -152,10 +156,11 @@ def time_of_steps(paths):
         "log": lambda: np.log(np.add(mel, LOG_OFFSET, out=mel), out=mel).fill(1.0),
     }
     repeats = len(paths) // batch.SIZE
-    times = {"read": seconds(lambda: [read_clip(path) for path in paths]) / len(paths)}
+    times = {}
     for name, step in steps.items():
-        times[name] = seconds(lambda step=step: [step() for _ in range(repeats)]) / len(paths)
-    return {name: 1e6 * value for name, value in times.items()}
+        took = seconds(lambda step=step: [step() for _ in range(repeats)])
+        times[name] = 1e6 * took / (repeats * batch.SIZE)
+    return times
 
 
 def measured(command, **options):
@@ -245,7 +250,7 @@ def benchmark(folder, clips):
     dataset = folder / "speech_commands"
     make_speech_commands(dataset, clips)
     valid = []
-    for path in sorted(dataset.glob("[a-z]*/*.wav"))[:1200]:
+    for path in map(str, sorted(dataset.glob("[a-z]*/*.wav"))[:1200]):
         try:
             read_clip(path)
         except InvalidClipError:
