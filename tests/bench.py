@@ -1,7 +1,7 @@
 """Speed and memory beside the original front end and the notebook's loop, in one run.
 
-    make bench                  a reduced Speech Commands, about two minutes
-    make bench CLIPS=105835     its full size; 14 GB in memory, about ten minutes
+    make bench                  a reduced Speech Commands, about a minute
+    make bench CLIPS=105835     its full size; 20 GB of memory, about five minutes
 
 Prints a table and leaves it in results/benchmark.md. Every figure is for this machine and this
 hour: the ratios are what to compare.
