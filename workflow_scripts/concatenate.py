@@ -48,28 +48,42 @@ def concatenate(dataset, catalogs, tables, chunks, spectrograms, clips, invalid,
         OSError: an output cannot be written; so too, before any is begun, where the file system
             has not the room.
     """
-    labels, reasons = Counter(), Counter()
     with ExitStack() as stack:
         part = stack.enter_context(whole(spectrograms))
-        # The kernel copies while the tables are read here.
-        copy = stack.enter_context(ThreadPoolExecutor(1)).submit(write_spectrograms, part, chunks)
-        clips_writer = csv_writer(stack, clips, CLIPS_FIELDS)
-        invalid_writer = csv_writer(stack, invalid, INVALID_FIELDS)
-        for catalog, table, chunk in zip(catalogs, tables, chunks, strict=True):
-            first = labels.total()
-            for index, row in enumerate(checked_rows(catalog, table, chunk), first):
-                path, *_, valid, reason = row[:5]
-                file_name = os.path.join(dataset, path)
-                label = label_of(dataset, os.path.dirname(path))
-                clips_writer.writerow([index, file_name, label, valid])
-                labels[label] += 1
-                if reason:
-                    invalid_writer.writerow([file_name, label, *row[4:]])
-                    reasons[reason] += 1
-        if copy.result() != labels.total() * ROW_BYTES:
+        writers = csv_writer(stack, clips, CLIPS_FIELDS), csv_writer(stack, invalid, INVALID_FIELDS)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        # Tables are read while the kernel copies; that is done here, where Ctrl-C ends it at once.
+        counts = pool.submit(write_tables, dataset, catalogs, tables, chunks, *writers)
+        copied = write_spectrograms(part, chunks)
+        labels, reasons = counts.result()
+        if copied != labels.total() * ROW_BYTES:
             raise ChunkError(f"the chunks changed while they were copied to {part}")
         with open(stack.enter_context(whole(summary)), "w", encoding="utf-8") as file:
             file.write(summarize(labels, reasons, spectrograms, clips, invalid))
+
+
+def write_tables(dataset, catalogs, tables, chunks, clips_writer, invalid_writer):
+    """Write the rows of all `tables`, and of their invalid clips, to two csv writers.
+
+    Returns:
+        (Counter of the clips of each label, Counter of the invalid ones of each reason).
+
+    Raises:
+        ChunkError: as `concatenate` has it.
+    """
+    labels, reasons = Counter(), Counter()
+    for catalog, table, chunk in zip(catalogs, tables, chunks, strict=True):
+        first = labels.total()
+        for index, row in enumerate(checked_rows(catalog, table, chunk), first):
+            path, *_, valid, reason = row[:5]
+            file_name = os.path.join(dataset, path)
+            label = label_of(dataset, os.path.dirname(path))
+            clips_writer.writerow([index, file_name, label, valid])
+            labels[label] += 1
+            if reason:
+                invalid_writer.writerow([file_name, label, *row[4:]])
+                reasons[reason] += 1
+    return labels, reasons
 
 
 @contextmanager
