@@ -52,7 +52,7 @@ def concatenate(dataset, catalogs, tables, chunks, spectrograms, clips, invalid,
         part = stack.enter_context(whole(spectrograms))
         writers = csv_writer(stack, clips, CLIPS_FIELDS), csv_writer(stack, invalid, INVALID_FIELDS)
         pool = stack.enter_context(ThreadPoolExecutor(1))
-        # Tables are read while the kernel copies; that is done here, where Ctrl-C ends it at once.
+        # The tables are read while the kernel copies: in this thread, where Ctrl-C ends the copy.
         counts = pool.submit(write_tables, dataset, catalogs, tables, chunks, *writers)
         copied = write_spectrograms(part, chunks)
         labels, reasons = counts.result()
