@@ -1,7 +1,7 @@
 # make            set up, and run the workflow on the demo clips
 # make test       set up, and run the tests
 # make slurm      set up for `snakemake --profile slurm`
-# make embeddings set up for `snakemake embeddings`
+# make tensorflow set up for `snakemake embeddings` and `snakemake classifier`
 # make lint       what CI checks of style
 # make bench      speed beside the original front end; CLIPS=105835 for the full size
 PYTHON ?= python3
@@ -9,7 +9,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
 
 .DEFAULT_GOAL := run
-.PHONY: run setup slurm embeddings test lint bench requirements clean
+.PHONY: run setup slurm tensorflow test lint bench requirements clean
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
@@ -22,7 +22,7 @@ setup: .venv/run
 
 # Sets of their own: the one makes each start of Snakemake a quarter slower, the other weighs 2 GB.
 slurm: .venv/slurm
-embeddings: .venv/embeddings
+tensorflow: .venv/tensorflow
 
 test: .venv/test
 	$(bin)/python -m pytest
@@ -55,7 +55,7 @@ bench: .venv/test
 
 # After a change of versions in requirements/*.in, which envs/*.yaml must follow.
 requirements:
-	for set in run test slurm embeddings; do \
+	for set in run test slurm tensorflow; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --universal \
 	    --python-version 3.11 --generate-hashes requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 	UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --universal --no-deps \

@@ -1,11 +1,17 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate, and, where asked for, -> embeddings. See README.md.
+# catalog -> spectrograms -> concatenate. See README.md.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config.yaml"
+# The configuration in the folder that snakemake is called from, or else the one beside this file.
+beside = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
+
+
+configfile: next(filter(os.path.exists, ["config.yaml", beside]))
 
 
 include: "rules/common.smk"
@@ -15,26 +21,19 @@ include: "rules/concatenate.smk"
 include: "rules/embeddings.smk"
 
 
-wildcard_constraints:
-    label="[^/]+",
-
-
 rule all:
+    """The two files that the notebooks read, and all that belongs to them."""
     default_target: True
     input:
+        lambda wildcards: intact(CONCATENATED),
         "<results>/wavfile_spec.dat",
         "<results>/wavfile_df.csv",
         "<results>/invalid.csv",
         "<results>/summary.txt",
-        # Named here, for Snakemake to notice when one is missing although the files above are not.
-        of_all_labels("<results>/catalog/{label}.csv"),
-        of_all_labels("<results>/chunks/{label}.csv"),
-        of_all_labels("<results>/chunks/{label}.npy"),
-
-
-onstart:
-    open_run()
+        # Snakemake would not notice otherwise if one is missing although the files above are not.
+        of_all_labels("<results>/chunks/{label}.{digest}.npy"),
+        of_all_labels("<results>/chunks/{label}.{digest}.csv"),
 
 
 onsuccess:
-    close_run()
+    print_summary()

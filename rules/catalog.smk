@@ -1,15 +1,12 @@
 rule catalog:
+    """The dataset to a catalog of each label's clips, and an index of the labels."""
     output:
-        catalog="<results>/catalog/{label}.csv",
+        catalogs=of_all_labels("<results>/catalog/{label}.{digest}.csv"),
+        index=INDEX,
     log:
-        "<results>/logs/catalog/{label}.log",
-    # All of them first: the largest labels are then begun first, and the cores end together.
-    priority: 1
+        "<results>/logs/catalog.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
-    params:
-        fingerprint=lambda wildcards: state_of(wildcards.label)[0],
-        folders=lambda wildcards: state_of(wildcards.label)[1],
     script:
         "../workflow_scripts/catalog.py"

@@ -1,13 +1,23 @@
+CONCATENATED = seal_of(
+    "concatenate",
+    DATASET,
+    LABELS,
+    code_digest(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
+)
+
+
 rule concatenate:
+    """All chunks to the two files that the notebooks read, and an account of them."""
     input:
-        catalogs=of_all_labels("<results>/catalog/{label}.csv"),
-        tables=of_all_labels("<results>/chunks/{label}.csv"),
-        chunks=of_all_labels("<results>/chunks/{label}.npy"),
+        index=ancient(INDEX),
+        tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
+        chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
     output:
         spectrograms="<results>/wavfile_spec.dat",
         clips="<results>/wavfile_df.csv",
         invalid="<results>/invalid.csv",
         summary="<results>/summary.txt",
+        seal=CONCATENATED,
     log:
         "<results>/logs/concatenate.log",
     conda:
@@ -16,6 +26,6 @@ rule concatenate:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        dataset=DATASET,
+        folders=[f"{RESULTS}/chunks", f"{RESULTS}/logs/spectrograms"],
     script:
         "../workflow_scripts/concatenate.py"

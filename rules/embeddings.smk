@@ -1,28 +1,44 @@
-# Off by default; asked for by its name: snakemake --cores 2 embeddings
+from wavspec.plan import announced_embeddings
+from wavspec.vggish_files import embedding_files, required_files, state_of
+
+# The values depend on these besides the spectrograms and the weights.
+NETWORK = code_digest(
+    ("embeddings.py", "wavspec/vggish.py"), ("tensorflow", "tf-slim"), "tensorflow.yaml"
+)
+# The checkpoint's content is not in it: it takes a second to read, which every run would wait for.
+EMBEDDED = seal_of(
+    "embeddings",
+    *(DATASET, LABELS, NETWORK),
+    *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
+)
+
+
 rule embeddings:
+    """All valid spectrograms to VGGish embeddings; off by default, asked for by its name."""
     input:
-        catalogs=of_all_labels("<results>/catalog/{label}.csv"),
-        tables=of_all_labels("<results>/chunks/{label}.csv"),
-        chunks=of_all_labels("<results>/chunks/{label}.npy"),
-        clips="<results>/wavfile_df.csv",
-        checkpoint=lambda wildcards: vggish_files("vggish_checkpoint"),
-        pca_params=lambda wildcards: vggish_files("vggish_pca")[0],
+        seal=ancient(CONCATENATED),
+        clips=ancient("<results>/wavfile_df.csv"),
+        tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
+        chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
     output:
-        embeddings="<results>/wavfile_embed.npy",
+        embeddings="<results>/wavfile_embed.dat",
         pca="<results>/wavfile_embed_pca.npy",
         table="<results>/wavfile_embed.csv",
+        seal=EMBEDDED,
     log:
         "<results>/logs/embeddings.log",
     conda:
-        "../envs/embeddings.yaml"
+        "../envs/tensorflow.yaml"
     threads: 16
     resources:
         mem_mb=2500,
     params:
-        # Not outputs: Snakemake deletes those before the job, and these spare it the labels that
-        # did not change, or that a killed run had done.
-        parts=f"{RESULTS}/embeddings",
-        # All that a kept number depends on, besides the spectrogram and the weights.
-        network_version=digest_of("vggish.py", "../envs/embeddings.yaml"),
+        checkpoint=lambda wildcards: required_files(config, "vggish_checkpoint"),
+        pca_params=lambda wildcards: required_files(config, "vggish_pca")[0],
+        # No outputs: Snakemake would delete them all before the job, which embeds with one process
+        # only the labels whose file does not exist.
+        parts=lambda wildcards: announced_embeddings(
+            embedding_files(config, RESULTS, LABELS, NETWORK)
+        ),
     script:
         "../workflow_scripts/embeddings.py"

@@ -1,19 +1,17 @@
 rule spectrograms:
+    """A label's clips to a chunk of spectrograms, and a table of which are valid and why."""
     input:
-        catalog="<results>/catalog/{label}.csv",
+        catalog=ancient("<results>/catalog/{label}.{digest}.csv"),
     output:
-        chunk="<results>/chunks/{label}.npy",
-        table="<results>/chunks/{label}.csv",
+        chunk="<results>/chunks/{label}.{digest}.npy",
+        table="<results>/chunks/{label}.{digest}.csv",
     log:
-        "<results>/logs/spectrograms/{label}.log",
+        "<results>/logs/spectrograms/{label}.{digest}.log",
     conda:
         "../envs/front_end.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
-    params:
-        # Snakemake looks at the script's mtime alone, and a module that it imports would be missed.
-        code=digest_of("front_end.py", "spectrograms.py"),
     script:
         "../workflow_scripts/spectrograms.py"

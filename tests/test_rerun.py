@@ -4,23 +4,16 @@ A clean build's bytes are computed by the original front end and pandas (`expect
 """
 
 import os
+import re
 import shutil
 
 import pytest
-from conftest import Workflow, expected_outputs, write_wav
+from wavs import expected_outputs, make_dataset, write_wav
+from workflow import Workflow
 
-ALL_JOBS = {
-    *(f"{rule} {label}" for rule in ("catalog", "spectrograms") for label in ("go", "no", "yes")),
-    "concatenate",
-}
-JOBS_OF_NO = {"catalog no", "spectrograms no", "concatenate"}
-
-
-@pytest.fixture
-def built(workflow):
-    """The workflow after a clean build."""
-    workflow.snakemake()
-    return workflow
+ENDS = {"concatenate"}
+ALL_JOBS = {"catalog", "spectrograms go", "spectrograms no", "spectrograms yes", *ENDS}
+JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
 
 def same_mtime(path, write):
@@ -71,20 +64,30 @@ def test_a_change_in_a_label_redoes_that_label_alone(built, change):
     change(built.dataset / "no")
     assert built.run() == JOBS_OF_NO
     assert built.outputs() == expected_outputs(built.dataset)
+    # The chunk and the catalog of the earlier state are gone.
+    assert built.chunk("no").exists() and built.catalog("no").exists()
 
 
 def test_labels_that_come_and_go(built):
     shutil.move(built.dataset / "no", built.folder / "aside")
-    assert built.run() == {"concatenate"}
+    assert built.run() == {"catalog", *ENDS}
     assert built.outputs() == expected_outputs(built.dataset)
+    assert not list(built.results.glob("c*/no.*"))
 
     write_wav(built.dataset / "bed" / "0.wav", seed=7)
-    assert built.run() == {"catalog bed", "spectrograms bed", "concatenate"}
+    assert built.run() == {"catalog", "spectrograms bed", *ENDS}
     assert built.outputs() == expected_outputs(built.dataset)
 
     shutil.move(built.folder / "aside", built.dataset / "no")
     write_wav(built.dataset / "no" / "0.wav", seed=8)
     assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_a_label_gone_while_the_records_are_gone(built):
+    shutil.rmtree(built.dataset / "no")
+    shutil.rmtree(built.folder / ".snakemake")
+    assert built.run() == {"catalog", *ENDS}
     assert built.outputs() == expected_outputs(built.dataset)
 
 
@@ -95,29 +98,149 @@ def test_a_moved_dataset_redoes_the_concatenation_alone(built, tmp_path):
     assert built.outputs() == expected_outputs(moved)
 
 
-@pytest.mark.parametrize("module", ["front_end", "spectrograms"])
+CODE = ["spectrograms.py", "wavspec/front_end.py", "wavspec/audio.py", "wavspec/chunk.py"]
+
+
+@pytest.mark.parametrize("module", CODE)
 def test_changed_code_of_the_front_end_redoes_every_chunk(built, module):
-    with (built.folder / "workflow_scripts" / f"{module}.py").open("a") as file:
+    with (built.folder / "workflow_scripts" / module).open("a") as file:
         file.write("# changed\n")
-    assert built.run() == {
-        "spectrograms go",
-        "spectrograms no",
-        "spectrograms yes",
-        "concatenate",
-    }
+    older(built.folder / "workflow_scripts" / module)
+    assert built.run() == ALL_JOBS
     assert built.outputs() == expected_outputs(built.dataset)
 
 
-def test_changed_code_with_an_old_mtime_redoes_every_chunk(built):
-    module = built.folder / "workflow_scripts" / "front_end.py"
-    module.write_text(module.read_text() + "# changed\n")
-    older(module)
-    assert "spectrograms go" in built.run()
+@pytest.mark.parametrize("file", ["requirements/run.in", "envs/front_end.yaml"])
+def test_a_changed_version_redoes_every_chunk(built, file):
+    path = built.folder / file
+    path.write_text(re.sub(r"numpy==\S+", "numpy==2.0.0", path.read_text()))
+    older(path)
+    assert built.run() == ALL_JOBS
+
+
+def test_changed_code_of_the_concatenation_redoes_it_alone(built):
+    script = built.folder / "workflow_scripts" / "concatenate.py"
+    script.write_text(script.read_text() + "# changed\n")
+    older(script)
+    assert built.run() == {"concatenate"}
 
 
 def test_code_touched_but_not_changed_redoes_nothing(built):
-    (built.folder / "workflow_scripts" / "front_end.py").touch()
+    for path in (built.folder / "workflow_scripts").rglob("*.py"):
+        path.touch()
     assert built.run() == set()
+
+
+def test_a_clip_exchanged_and_exchanged_back(built):
+    clip, aside = built.dataset / "no" / "0.wav", built.folder / "aside.wav"
+    clip.rename(aside)
+    write_wav(clip, seed=9)
+    assert built.run() == JOBS_OF_NO
+    aside.rename(clip)
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+    clip.rename(aside)
+    write_wav(clip, seed=9)
+    built.planned()
+    aside.rename(clip)
+    assert built.run() == set()
+
+
+def move(results):
+    return results.rename(results.parent / "moved")
+
+
+def copy(results):
+    return shutil.copytree(results, results.parent / "copied")
+
+
+def copy_with_new_times(results):
+    copied = shutil.copytree(results, results.parent / "copied", copy_function=shutil.copy)
+    for number, path in enumerate(sorted(copied.rglob("*"), reverse=True)):
+        os.utime(path, (1.7e9 + number, 1.7e9 + number))
+    return copied
+
+
+@pytest.mark.parametrize("take_away", [move, copy, copy_with_new_times])
+def test_results_that_were_moved_or_copied_are_as_good_as_before(built, take_away):
+    built.results = take_away(built.results)
+    assert built.run() == set()
+    change_in_place(built.dataset / "no")
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_a_change_is_seen_although_the_results_were_copied_after_it(built):
+    change_in_place(built.dataset / "no")
+    built.results = copy_with_new_times(built.results)
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_an_older_copy_put_back_is_brought_up_to_date(built):
+    backup = shutil.copytree(built.results, built.folder / "backup")
+    change_in_place(built.dataset / "no")
+    built.snakemake()
+    shutil.rmtree(built.results)
+    backup.rename(built.results)
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_an_older_copy_laid_over_the_results_is_noticed(built):
+    backup = shutil.copytree(built.results, built.folder / "backup")
+    change_in_place(built.dataset / "no")
+    built.snakemake()
+    shutil.copytree(backup, built.results, dirs_exist_ok=True)
+    process = built.snakemake(check=False)
+    assert process.returncode == 1
+    refused = re.search("    (.*) holds more than one seal", process.stdout)[1]
+    shutil.rmtree(refused)
+    assert built.run() == ENDS
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+@pytest.mark.parametrize("records", [".snakemake", ".snakemake/metadata"])
+@pytest.mark.parametrize("when", ["before a change", "after a change"])
+def test_snakemakes_records_are_not_needed(built, records, when):
+    if when == "after a change":
+        change_in_place(built.dataset / "no")
+    shutil.rmtree(built.folder / records)
+    if when == "before a change":
+        assert built.run() == set()
+        change_in_place(built.dataset / "no")
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_chunks_of_other_code_put_back_are_not_used(built):
+    backup = shutil.copytree(built.results / "chunks", built.folder / "backup")
+    front_end = built.folder / "workflow_scripts" / "wavspec" / "front_end.py"
+    front_end.write_text(front_end.read_text().replace("LOG_OFFSET = 0.01", "LOG_OFFSET = 0.02"))
+    built.snakemake()
+    changed = built.outputs()
+    shutil.copytree(backup, built.results / "chunks", dirs_exist_ok=True)
+    change_in_place(built.dataset / "no")
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() != changed
+    assert built.outputs()[0] != expected_outputs(built.dataset)[0]
+
+
+def test_another_clone_goes_on_with_the_results(built, tmp_path):
+    other = Workflow(tmp_path / "another", built.dataset)
+    other.results = built.results
+    assert other.run() == set()
+    change_in_place(built.dataset / "no")
+    assert other.run() == JOBS_OF_NO
+
+
+def test_two_datasets_that_share_a_results_folder_are_never_taken_for_each_other(built, tmp_path):
+    other = Workflow(tmp_path / "another", make_dataset(tmp_path / "other", ["no", "up"], clips=3))
+    other.results = built.results
+    for workflow in (other, built, other):
+        workflow.snakemake()
+        assert workflow.outputs() == expected_outputs(workflow.dataset)
 
 
 def test_a_moved_workflow_goes_on_where_it_was(built, tmp_path):
@@ -126,43 +249,21 @@ def test_a_moved_workflow_goes_on_where_it_was(built, tmp_path):
     assert built.run() == set()
 
 
-@pytest.mark.parametrize("elsewhere", ["another clone", "records deleted", "results copied"])
-def test_results_without_their_records_are_never_taken_for_up_to_date(built, tmp_path, elsewhere):
-    change_in_place(built.dataset / "no")
-    results = built.results
-    if elsewhere == "records deleted":
-        shutil.rmtree(built.folder / ".snakemake")
-    else:
-        built = Workflow(tmp_path / "another", built.dataset)
-        if elsewhere == "results copied":  # over results of its own, of an equal dataset
-            built.snakemake()
-            shutil.rmtree(built.results)
-            shutil.copytree(results, built.results)
-            results = built.results
-        else:
-            built.results = results
-    before = built.outputs()
-    for arguments in ((), ("--dry-run",)):
-        process = built.snakemake(*arguments, check=False, results=results)
-        assert process.returncode == 1 and "catalog" in process.stdout
-    assert built.outputs() == before
-
-    shutil.rmtree(results / "catalog")
-    shutil.rmtree(results / "chunks")
-    assert built.run(results=results) == ALL_JOBS
-    assert built.outputs() == expected_outputs(built.dataset)
-    assert built.run(results=results) == set()
-
-
 def test_settings_that_do_not_touch_the_values_redo_nothing(built):
     settings = ["--set-resources", "spectrograms:mem_mb=900", "--set-threads", "spectrograms=2"]
     assert built.planned(*settings) == set()
 
 
-def test_a_run_of_some_chunks_alone_leaves_the_rest_to_the_next(built):
+def test_any_rerun_triggers_will_do(built):
     change_in_place(built.dataset / "no")
-    built.snakemake("results/catalog/no.csv")
-    assert built.run() == {"spectrograms no", "concatenate"}
+    built.snakemake("--rerun-triggers", "mtime", "params", "input", "code", "software-env")
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_a_run_of_the_catalog_alone_leaves_the_rest_to_the_next(built):
+    change_in_place(built.dataset / "no")
+    built.snakemake("catalog")
+    assert built.run() == JOBS_OF_NO - {"catalog"}
     assert built.outputs() == expected_outputs(built.dataset)
 
 
@@ -170,7 +271,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_cores(workflow, tmp_path):
     workflow.snakemake(cores=1)
     one = workflow.outputs()
     workflow.results = tmp_path / "four"
-    workflow.snakemake(cores=4, results=workflow.results)
+    workflow.snakemake(cores=4)
     assert workflow.outputs() == one
 
 
@@ -179,3 +280,16 @@ def test_relative_folders(workflow):
     workflow.results = workflow.folder / "out"
     workflow.snakemake(dataset="clips", results="out")
     assert workflow.outputs() == expected_outputs(workflow.folder / "clips", as_configured="clips")
+
+
+def test_short_clips_are_padded_when_asked_for(built):
+    write_wav(built.dataset / "no" / "short.wav", samples=10_000)
+    (built.dataset / "yes" / "empty.wav").write_bytes(b"")
+    built.snakemake()
+    invalid = built.outputs()
+    jobs = {*ALL_JOBS}
+    assert built.run(short_clips="pad") == jobs
+    table = (built.results / "wavfile_df.csv").read_text()
+    assert "no/short.wav,no,True" in table and "yes/empty.wav,yes,False" in table
+    assert built.run() == jobs
+    assert built.outputs() == invalid

@@ -1,24 +1,27 @@
 """All valid spectrograms through VGGish: an embedding of 128 numbers for each clip.
 
-One process embeds all labels, because TensorFlow takes seconds to load. What it has embedded it
-keeps, a file for each label, so that a later run embeds only what changed.
+One process embeds all labels, because TensorFlow takes seconds to load. It keeps a file of
+embeddings for each label, whose name says what they were made of, so that a later run embeds only
+the labels that changed.
 """
 
 import csv
-import hashlib
 import os
 import sys
 import time
 import zipfile
-from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from concatenate import CLIPS_FIELDS, ChunkError, checked_rows, csv_writer, whole
-from job_log import JobError, job_log
-from spectrograms import HEADER_BYTES, npy_header
+from wavspec.chunk import ChunkError, check_chunk, read_table
+from wavspec.digests import remove_superseded
+from wavspec.files import whole, whole_csv
+from wavspec.job import JobError, job
+from wavspec.seals import sealed
 
 EMBEDDING_SIZE = 128
+EMBEDDING_FIELDS = [f"e{number}" for number in range(EMBEDDING_SIZE)]
 EMPTY = [""] * EMBEDDING_SIZE
 PROGRESS_INTERVAL = 20  # seconds
 
@@ -37,36 +40,35 @@ class Label(NamedTuple):
 
 
 def embed(
-    catalogs,
     tables,
     chunks,
+    parts,
     clips,
     checkpoint,
     pca_params,
-    parts,
-    network_version,
     threads,
     embeddings,
     pca,
     table,
+    seal,
     report=print,
 ):
     """Write the embeddings of all clips, in the row order of the concatenated spectrograms.
 
-    A label whose part in the folder `parts` is of the same spectrograms, checkpoint and network is
-    not embedded again. Memory does not grow with a label's size but for its embeddings.
+    Memory does not grow with a label's size but for its embeddings.
 
     Args:
-        catalogs, tables, chunks: lists of files, a label each, in row order.
+        tables, chunks: lists of files, one for each label, in row order.
+        parts: list of .npy files, one for each label, (n, 128) float32. Those that do not exist are
+            written; those that do are up to date, which their names say.
         clips: CSV file, the table of all clips that `concatenate` writes.
         checkpoint: list of a V1 checkpoint's file, or of a V2 one's files, its .index first.
         pca_params: .npz file, see `load_pca`.
-        parts: folder for a .npy file a label, (n, 128) float32.
-        network_version: text that changes with the network's code and the versions that it runs on.
         threads: how many TensorFlow may use.
-        embeddings: .npy file to write: (N, 128) float32, NaN where the clip is invalid.
+        embeddings: file to write: raw float64, C order, (N, 128), NaN where the clip is invalid.
         pca: .npy file to write: (N, 128) uint8, see `postprocess`; zeros where it is invalid.
-        table: CSV file to write: the columns of `clips`, then 0 to 127, empty where it is invalid.
+        table: CSV file to write: the columns of `clips`, then e0 to e127, blank where invalid.
+        seal: file to write, see `seals`.
         report: called with a line of text now and then.
 
     Raises:
@@ -77,32 +79,23 @@ def embed(
         OSError: a file cannot be read or written.
     """
     # Not at the top: its TensorFlow takes seconds to import, and talks while it does.
-    import vggish
+    from wavspec import vggish
 
-    weights = digest(*checkpoint)
-    report(f"{vggish.devices()}; {threads} threads; {checkpoint[0]} has the sha256 {weights}")
+    report(f"{vggish.devices()}; {threads} threads; {checkpoint[0]}")
     axes, means = load_pca(pca_params)
-    labels = read_labels(catalogs, tables, chunks, clips, parts)
-    os.makedirs(parts, exist_ok=True)
-    headers = [part_header(label, f"{weights} {network_version}") for label in labels]
-    stale = [each for each in zip(labels, headers, strict=True) if not is_whole(*each)]
-    report(f"{len(stale)} of {len(labels)} labels to embed")
-    if stale:
-        progress = Progress(sum(label.valid.sum() for label, _ in stale), report)
+    labels = read_labels(tables, chunks, parts, clips)
+    missing = [label for label in labels if not os.path.exists(label.part)]
+    report(f"{len(missing)} of {len(labels)} labels to embed")
+    if missing:
+        progress = Progress(sum(label.valid.sum() for label in missing), report)
         with vggish.loaded(checkpoint[0].removesuffix(".index"), threads) as network:
-            for label, header in stale:
+            for label in missing:
                 rows = embed_label(label, network, vggish.BATCH_SIZE, progress)
-                write_part(label.part, header, rows)
-    write_outputs(labels, clips, axes, means, embeddings, pca, table)
-
-
-def digest(*files):
-    """Return the sha256 of the content of `files`, one after another, as 64 hex digits."""
-    sha256 = hashlib.sha256()
-    for path in files:
-        with open(path, "rb") as file:
-            hashlib.file_digest(file, lambda: sha256)
-    return sha256.hexdigest()
+                os.makedirs(os.path.dirname(label.part), exist_ok=True)
+                with whole(label.part) as part, open(part, "wb") as file:
+                    np.save(file, rows)
+    with sealed(seal, (embeddings, pca, table)):
+        write_outputs(labels, clips, axes, means, embeddings, pca, table)
 
 
 def load_pca(path):
@@ -131,7 +124,7 @@ def load_pca(path):
     return arrays
 
 
-def read_labels(catalogs, tables, chunks, clips, parts):
+def read_labels(tables, chunks, parts, clips):
     """Return a list of Label, having seen that all the files describe the same rows.
 
     Raises:
@@ -139,38 +132,23 @@ def read_labels(catalogs, tables, chunks, clips, parts):
     """
     labels = []
     with open(clips, encoding="utf-8", newline="") as file:
-        rows = csv.reader(file)
-        matches = next(rows, None) == CLIPS_FIELDS
-        for catalog, table, chunk in zip(catalogs, tables, chunks, strict=True):
+        rows = csv.DictReader(file)
+        matches = True
+        for table, chunk, part in zip(tables, chunks, parts, strict=True):
             paths, valid = [], []
-            for path, _, _, is_valid, *_ in checked_rows(catalog, table, chunk):
-                _, file_name, _, listed_valid = next(rows, [""] * 4)
-                matches &= file_name.endswith(path) and listed_valid == is_valid
-                paths.append(path)
-                valid.append(is_valid == "True")
-            part = os.path.join(parts, os.path.basename(chunk))
+            for row in read_table(table):
+                listed = next(rows, {"file_name": "", "valid": ""})
+                matches &= listed["file_name"].endswith(row.path)
+                matches &= listed["valid"] == str(row.valid)
+                paths.append(row.path)
+                valid.append(row.valid)
+            check_chunk(chunk, table, len(paths))
             labels.append(Label(chunk, part, paths, np.array(valid)))
         if not matches or next(rows, None):
-            raise ChunkError(f"{clips} does not describe the clips of the tables")
+            raise ChunkError(
+                f"{clips} does not describe the clips of the tables. Delete it and run again"
+            )
     return labels
-
-
-def part_header(label, model):
-    """Return the first 4096 bytes of the part of `label`, which tell what it was computed from."""
-    shape = len(label.valid), EMBEDDING_SIZE
-    # The content, and not the mtime: chunks made anew are most often the same. The spectrograms'
-    # concatenation reads them all for every change, too.
-    return npy_header("<f4", shape, f"spectrograms {digest(label.chunk)} model {model}")
-
-
-def is_whole(label, header):
-    """Return whether the part of `label` is there, with this header and all its rows."""
-    try:
-        with open(label.part, "rb") as file:
-            size = HEADER_BYTES + 4 * EMBEDDING_SIZE * len(label.valid)
-            return file.read(HEADER_BYTES) == header and os.fstat(file.fileno()).st_size == size
-    except FileNotFoundError:
-        return False
 
 
 def embed_label(label, network, batch_size, progress):
@@ -189,9 +167,9 @@ def embed_label(label, network, batch_size, progress):
     rows = np.flatnonzero(label.valid)
     for first in range(0, len(rows), batch_size):
         batch = rows[first : first + batch_size]
-        # Mapped for each batch anew, lest all pages of a large chunk stay in memory.
+        # Mapped for each batch anew, so that the pages of a large chunk do not stay in memory.
         examples = np.load(label.chunk, mmap_mode="r")[batch].astype(np.float32)
-        # Asked of both: a maximum of VGGish's turns NaN into an embedding as good as any.
+        # Both are checked: a maximum of VGGish's turns NaN into an embedding like any other.
         check_finite(examples, "spectrogram", label, batch)
         embeddings[batch] = network(examples)
         check_finite(embeddings[batch], "embedding", label, batch)
@@ -228,15 +206,6 @@ class Progress:
             )
 
 
-def write_part(path, header, embeddings):
-    with open(path, "wb") as file:
-        file.seek(HEADER_BYTES)
-        file.write(embeddings)
-        # Last, so that a part cut short has no header at all.
-        file.seek(0)
-        file.write(header)
-
-
 def postprocess(embeddings, axes, means):
     """Return (n, 128) uint8 of (n, 128) float32 embeddings, as released with AudioSet.
 
@@ -249,29 +218,27 @@ def postprocess(embeddings, axes, means):
 
 
 def write_outputs(labels, clips, axes, means, embeddings, pca, table):
-    """Write the three outputs of `embed` from the parts of `labels`, all of them whole."""
+    """Write the three outputs of `embed` from the parts of `labels`."""
     shape = sum(len(label.valid) for label in labels), EMBEDDING_SIZE
-    with ExitStack() as stack:
-        embeddings_file = npy_file(stack, embeddings, "<f4", shape)
-        codes_file = npy_file(stack, pca, "|u1", shape)
-        clip_rows = csv.reader(stack.enter_context(open(clips, encoding="utf-8", newline="")))
-        writer = csv_writer(stack, table, [*next(clip_rows), *range(EMBEDDING_SIZE)])
-        for label in labels:
-            part = np.load(label.part)
-            codes = np.zeros(part.shape, np.uint8)
-            codes[label.valid] = postprocess(part[label.valid], axes, means)
-            embeddings_file.write(part)
-            codes_file.write(codes)
-            for valid, embedding in zip(label.valid, part, strict=True):
-                writer.writerow([*next(clip_rows), *(embedding if valid else EMPTY)])
-
-
-def npy_file(stack, path, dtype, shape):
-    """Return the file `path`, which appears once all went well, opened behind its .npy header."""
-    file = stack.enter_context(open(stack.enter_context(whole(path)), "wb"))
-    header = {"descr": dtype, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file
+    with (
+        whole(embeddings) as embeddings_part,
+        open(embeddings_part, "wb") as embeddings_file,
+        whole(pca) as pca_part,
+        open(pca_part, "wb") as pca_file,
+        open(clips, encoding="utf-8", newline="") as clips_file,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(pca_file, header)
+        clip_rows = csv.reader(clips_file)
+        with whole_csv(table, [*next(clip_rows), *EMBEDDING_FIELDS]) as writer:
+            for label in labels:
+                part = np.load(label.part)
+                codes = np.zeros(part.shape, np.uint8)
+                codes[label.valid] = postprocess(part[label.valid], axes, means)
+                embeddings_file.write(part.astype(np.float64))
+                pca_file.write(codes)
+                for valid, embedding in zip(label.valid, part, strict=True):
+                    writer.writerow([*next(clip_rows), *(embedding if valid else EMPTY)])
 
 
 def report(line):
@@ -283,15 +250,19 @@ def report(line):
 if "snakemake" in globals():
     # Its C++ would tell the terminal of processors' instructions and absent GPUs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with job_log(snakemake.log[0]):
+    with job(snakemake):
         try:
             embed(
-                **snakemake.input,
+                snakemake.input.tables,
+                snakemake.input.chunks,
+                clips=snakemake.input.clips,
                 **snakemake.params,
                 threads=snakemake.threads,
                 **snakemake.output,
                 report=report,
             )
         except ModuleNotFoundError as error:
-            message = f"{error}: the embeddings need what requirements/embeddings.txt lists"
+            message = f"{error}: the embeddings need what requirements/tensorflow.txt lists"
             raise JobError(message) from error
+        parts = snakemake.params.parts
+        remove_superseded(Path(parts[0]).parent, {Path(part).stem for part in parts})

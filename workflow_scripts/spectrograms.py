@@ -1,118 +1,130 @@
 """A label's clips to one chunk: their log-mel examples, and a table of which are valid and why."""
 
-import csv
-import hashlib
 import os
 from collections import Counter
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-import numpy as np
-from front_end import EXAMPLE_SAMPLES, EXAMPLE_SHAPE, ExampleBatch, InvalidClipError, read_clip
-from job_log import JobError, job_log
+from wavspec.audio import InvalidClipError, read_clip
+from wavspec.chunk import (
+    HEADER_BYTES,
+    ROW_BYTES,
+    ChunkError,
+    TableRow,
+    chunk_bytes,
+    chunk_header,
+    read_catalog,
+)
+from wavspec.digests import label_digest
+from wavspec.files import check_room, whole, whole_csv
+from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
+from wavspec.job import job
 
-# A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
-# which can then share a chunk's blocks with the concatenation instead of copying them.
-ROW_BYTES = 8 * EXAMPLE_SHAPE[0] * EXAMPLE_SHAPE[1]
-HEADER_BYTES = 4096
-
-CATALOG_FIELDS = ["path", "size", "mtime_ns"]
-TABLE_FIELDS = [
-    *CATALOG_FIELDS,
-    *("valid", "reason", "detail", "sample_rate", "channels", "samples"),
-]
+PART = 512  # clips that a thread works on before their rows are written to the table
 
 
-def write_chunk(dataset, catalog, chunk, table):
+def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", threads=1):
     """Write the log-mel examples of the clips in `catalog`, and what became of each clip.
 
-    Memory does not grow with the number of clips.
+    Memory grows with the number of clips by their catalog's rows alone.
 
     Args:
         dataset: the folder that the catalog's paths lie below.
-        catalog: CSV file of a label's clips, see `write_catalog`.
-        chunk: .npy file to write: (n, 96, 64) float64, a row a clip, zeros where it is invalid.
-        table: CSV file to write, a row a clip: the catalog's columns; `valid`, True or False; for
-            an invalid one the `reason` (see InvalidClipError; `vanished` if it could be opened
-            when it was catalogued, but not now) and `detail`; the file's `sample_rate` in Hz,
-            `channels` and `samples` a channel, as far as they could be read.
+        catalog: CSV file of a label's clips, see `chunk.read_catalog`.
+        digest: what `digests.label_digest` must say of these clips and of the code that runs. It
+            stands in the names of the chunk and the table, and a name is a promise.
+        chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
+            invalid.
+        table: CSV file to write, a row for each clip: the fields of chunk.TableRow.
+        short_clips: "invalid", or "pad" to append zeros to clips that are too short.
+        threads: how many to use. The bytes do not depend on it.
 
     Returns:
-        Counter of "valid" and of each reason.
+        Counter of "valid", of each reason to be invalid, and of "padded" among the valid ones.
 
     Raises:
-        OSError: the catalog cannot be read, or an output not written. A clip raises nothing.
+        ClipChangedError: a clip is not the file that the catalog describes.
+        ChunkError: catalog, code or configuration have changed since the digest was computed.
+        JobError: an output cannot be written.
     """
-    batch = ExampleBatch()
+    clips = clips_of(catalog, digest, short_clips)
+    check_room(chunk, chunk_bytes(len(clips)))
     counts = Counter()
+    batches = [ExampleBatch() for _ in range(threads)]
     with (
-        open(catalog, encoding="utf-8", newline="") as catalog_file,
-        open(table, "w", encoding="utf-8", newline="") as table_file,
-        open(chunk, "wb") as chunk_file,
+        whole(chunk) as chunk_part,
+        open(chunk_part, "wb", buffering=0) as file,
+        ThreadPoolExecutor(threads) as pool,
     ):
-        clips = csv.reader(catalog_file)
-        next(clips)
-        table_writer = csv.writer(table_file, lineterminator="\n")
-        table_writer.writerow(TABLE_FIELDS)
-        chunk_file.seek(HEADER_BYTES)
-        while rows := list(islice(clips, batch.SIZE)):
-            invalid = []
-            for i, row in enumerate(rows):
-                try:
-                    samples, format = read_clip(os.path.join(dataset, row[0]))
-                    batch.samples[i] = samples[:EXAMPLE_SAMPLES]
-                    outcome = ["True", "", "", *format]
-                    counts["valid"] += 1
-                except InvalidClipError as error:
-                    reason = error.reason
-                    if isinstance(error.__cause__, OSError) and row[1]:
-                        reason = "vanished"
-                    invalid.append(i)
-                    outcome = ["False", reason, error.detail, *(error.format or ("", "", ""))]
-                    counts[reason] += 1
-                table_writer.writerow(row + outcome)
-            examples = batch.log_mel()
-            examples[invalid] = 0.0
-            chunk_file.write(examples[: len(rows)])
-        table_file.flush()
-        # Last, so that a chunk cut short has no header at all.
-        chunk_file.seek(0)
-        chunk_file.write(chunk_header(counts.total(), table))
+        with whole_csv(table, TableRow._fields) as writer:
+
+            def write_part(first, batch):
+                part = clips[first : first + PART]
+                offset = HEADER_BYTES + first * ROW_BYTES
+                return write_rows(dataset, part, file.fileno(), offset, short_clips, batch)
+
+            for first in range(0, len(clips), threads * PART):
+                starts = range(first, min(first + threads * PART, len(clips)), PART)
+                for rows in pool.map(write_part, starts, batches):
+                    writer.writerows(rows)
+                    counts.update(row.reason or "valid" for row in rows)
+                    counts["padded"] += sum(bool(row.padded) for row in rows)
+        os.pwrite(file.fileno(), chunk_header(len(clips), table), 0)
     return counts
 
 
-def chunk_header(rows, table):
-    """Return the 4096 bytes before the data of a chunk of `rows` examples.
+def clips_of(catalog, digest, short_clips):
+    """Return the Clips in `catalog`, having seen that they are those of the digest."""
+    with suppress(ChunkError):
+        clips = read_catalog(catalog)
+        if label_digest(clips, short_clips) == digest:
+            return clips
+    # A catalog that broke its promise would do so again. The next run writes it anew.
+    os.remove(catalog)
+    raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
-    The comment in it ties the chunk to its `table`: the concatenation sees by it that neither was
-    swapped for another's or an older one.
-    """
-    with open(table, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return npy_header("<f8", (rows, *EXAMPLE_SHAPE), f"table {digest}")
+
+def write_rows(dataset, clips, file, offset, short_clips, batch):
+    """Write the examples of `clips` at `offset` of the open `file`; return their TableRows."""
+    rows = []
+    for first in range(0, len(clips), batch.SIZE):
+        invalid = []
+        for place, clip in enumerate(clips[first : first + batch.SIZE]):
+            row, samples = judged(dataset, clip, short_clips)
+            rows.append(row)
+            if row.valid:
+                batch.samples[place, : len(samples)] = samples
+                batch.samples[place, len(samples) :] = 0.0
+            else:
+                invalid.append(place)
+        examples = batch.log_mel()
+        examples[invalid] = 0.0
+        os.pwrite(file, examples[: len(rows) - first], offset + first * ROW_BYTES)
+    return rows
 
 
-def npy_header(dtype, shape, comment):
-    """Return 4096 bytes to stand before an array's data: numpy's NPY format 1.0.
-
-    Readers of the format pass over the `comment` in it.
-    """
-    array = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}  # {comment}"
-    text = array.encode().ljust(HEADER_BYTES - 11) + b"\n"
-    return np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text
+def judged(dataset, clip, short_clips):
+    """Return a clip's TableRow, and the samples of its example, or None where it is invalid."""
+    path = os.path.join(dataset, clip.path)
+    try:
+        samples, format = read_clip(path, clip.size, clip.mtime_ns, short_clips == "pad")
+    except InvalidClipError as error:
+        format = error.format or ("", "", "")
+        return TableRow(*clip, False, error.reason, error.detail, *format, ""), None
+    samples = samples[:EXAMPLE_LENGTH]
+    padded = EXAMPLE_LENGTH - len(samples)
+    return TableRow(*clip, True, "", "", *format, padded), samples
 
 
 if "snakemake" in globals():
-    with job_log(snakemake.log[0]):
-        try:
-            counts = write_chunk(
-                os.path.expanduser(snakemake.config["dataset"]),
-                snakemake.input.catalog,
-                snakemake.output.chunk,
-                snakemake.output.table,
-            )
-        except OSError as error:
-            with open(snakemake.input.catalog, encoding="utf-8", newline="") as file:
-                size = HEADER_BYTES + ROW_BYTES * (sum(1 for _ in csv.reader(file)) - 1)
-            message = f"cannot write {snakemake.output.chunk}, {size:,} bytes needed: {error}"
-            raise JobError(message) from error
+    with job(snakemake):
+        counts = write_chunk(
+            os.path.expanduser(snakemake.config["dataset"]),
+            snakemake.input.catalog,
+            snakemake.wildcards.digest,
+            snakemake.output.chunk,
+            snakemake.output.table,
+            snakemake.config["short_clips"],
+            snakemake.threads,
+        )
         print(*(f"{count} {outcome}" for outcome, count in counts.items()), sep=", ")

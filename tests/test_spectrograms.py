@@ -8,23 +8,27 @@ import struct
 import numpy as np
 import pytest
 import soundfile
-from catalog import find_labels, folders_of, write_catalog
-from conftest import SHARED, make_dataset, needs_shared, original_examples, write_wav
-from front_end import (
-    MAX_SAMPLE_RATE,
-    InvalidClipError,
-    read_clip,
-    waveform_to_examples,
-    wavfile_to_examples,
-)
 from spectrograms import write_chunk
+from wavs import (
+    REAL_CLIPS,
+    REFERENCE,
+    make_dataset,
+    needs_real_clips,
+    needs_reference,
+    original_examples,
+    write_catalog,
+    write_wav,
+)
+from wavspec.audio import MAX_SAMPLE_RATE, InvalidClipError, read_clip, wavfile_to_examples
+from wavspec.dataset import find_clips
+from wavspec.front_end import waveform_to_examples
 
 
-def chunk_of(dataset, label, folder):
+def chunk_of(dataset, label, folder, **settings):
     """The (n, 96, 64) chunk and the table's rows, as dicts, of one label of `dataset`."""
-    catalog, chunk, table = (folder / name for name in ("catalog.csv", "chunk.npy", "table.csv"))
-    write_catalog(dataset, folders_of(find_labels(dataset)[label]), catalog)
-    write_chunk(dataset, catalog, chunk, table)
+    catalog, digest = write_catalog(dataset, label, folder, **settings)
+    chunk, table = folder / f"x.{digest}.npy", folder / f"x.{digest}.csv"
+    write_chunk(dataset, catalog, digest, chunk, table, **settings)
     with open(table, newline="") as file:
         return np.load(chunk), list(csv.DictReader(file))
 
@@ -45,24 +49,22 @@ def test_a_chunk_is_bit_for_bit_the_originals(tmp_path, clips):
     assert np.array_equal(chunk, expected)
 
 
-@needs_shared
+@needs_real_clips
 def test_real_clips_are_bit_for_bit_the_originals(tmp_path):
-    dataset = SHARED / "speech_commands_sample"
-    for label, clips in find_labels(dataset).items():
-        chunk, table = chunk_of(dataset, label, tmp_path)
+    for label, clips in find_clips(REAL_CLIPS).labels.items():
+        chunk, table = chunk_of(REAL_CLIPS, label, tmp_path)
         for clip, row, spectrogram in zip(clips, table, chunk, strict=True):
-            examples = original_examples(dataset / clip.path)
+            examples = original_examples(REAL_CLIPS / clip.path)
             assert row["valid"] == str(len(examples) == 1)
             assert np.array_equal(spectrogram, examples[0] if len(examples) else np.zeros((96, 64)))
 
 
-@needs_shared
+@needs_reference
 def test_every_kind_of_file_is_judged_and_valued_as_the_original_does(tmp_path):
-    golden = SHARED / "golden"
-    chunk, table = chunk_of(golden, "variants", tmp_path)
-    with open(golden / "reference.csv", newline="") as file:
+    chunk, table = chunk_of(REFERENCE, "variants", tmp_path)
+    with open(REFERENCE / "reference.csv", newline="") as file:
         examples = {row["file"]: row["examples"] for row in csv.DictReader(file)}
-    reference = np.load(golden / "reference.npz")
+    reference = np.load(REFERENCE / "reference.npz")
     assert len(table) == 22
     for row, spectrogram in zip(table, chunk, strict=True):
         path = row["path"]
@@ -75,13 +77,13 @@ def test_every_kind_of_file_is_judged_and_valued_as_the_original_does(tmp_path):
             assert path == "variants/float32_16000.wav"
 
 
-@needs_shared
+@needs_reference
 def test_reference_values_of_real_clips():
-    reference = np.load(SHARED / "golden" / "reference.npz")
+    reference = np.load(REFERENCE / "reference.npz")
     clips = [path for path in reference if not path.startswith("variants/")]
     assert len(clips) > 50
     for clip in clips:
-        examples = wavfile_to_examples(SHARED / clip)
+        examples = wavfile_to_examples(REFERENCE.parent / clip)
         np.testing.assert_allclose(examples, reference[clip][np.newaxis], rtol=0, atol=1e-9)
 
 

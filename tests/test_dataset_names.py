@@ -5,8 +5,8 @@ import string
 
 import pandas as pd
 import pytest
-from catalog import DatasetError, find_labels
-from conftest import expected_outputs, make_dataset, write_wav
+from wavs import expected_outputs, make_dataset, write_wav
+from wavspec.dataset import DatasetError, find_clips
 
 ODD_NAMES = [
     "two words",
@@ -37,7 +37,7 @@ ODD_NAMES = [
     "да",
     "はい",
     "\u202eright to left",
-    ("abcdefghijklmnopqrstuvwxyz0123456789" * 7)[:251],
+    ("abcdefghijklmnopqrstuvwxyz0123456789" * 7)[:238],
     "007",
 ]
 
@@ -67,14 +67,14 @@ def test_odd_names_are_in_the_two_files(workflow):
         b"NA/1.wav",
         b"null/1.wav",
         b"ho" * 20 + b"/1.wav",
-        (string.ascii_lowercase * 10)[:252].encode() + b"/1.wav",
+        (string.ascii_lowercase * 10)[:239].encode() + b"/1.wav",
     ],
 )
 def test_names_that_cannot_be_kept_are_refused_by_name(tmp_path, name):
     dataset = make_dataset(tmp_path / "dataset")
     write_wav(dataset / os.fsdecode(name))
     with pytest.raises(DatasetError) as error:
-        find_labels(os.fspath(dataset))
+        find_clips(os.fspath(dataset))
     assert repr(os.fsdecode(name))[1:-1].split("/")[0] in str(error.value)
 
 
@@ -108,7 +108,7 @@ def test_where_clips_may_lie(tmp_path):
     (dataset / "empty").mkdir()
     found = {
         label: [clip.path for clip in clips]
-        for label, clips in find_labels(os.fspath(dataset)).items()
+        for label, clips in find_clips(os.fspath(dataset)).labels.items()
     }
     assert found == {
         ".hidden": [".hidden/4.wav"],
@@ -137,9 +137,10 @@ def test_clips_in_the_root_have_the_datasets_name(workflow):
         ({"dataset": "/nowhere"}, ["dataset", "'/nowhere'", "folder"]),
         ({"dataset": "LICENSE"}, ["dataset", "'LICENSE'", "folder"]),
         ({"dataset": "rules"}, ["dataset", "'rules'", ".wav"]),
-        ({"dataset": "12"}, ["dataset", "12", "string"]),
+        ({"dataset": "12"}, ["dataset", "12", "string", "./12"]),
         ({"dataset": ""}, ["dataset", "None", "string"]),
         ({"datset": "rules"}, ["'datset'", "'dataset'", "'results'"]),
+        ({"short_clips": "long"}, ["short_clips", "'long'", "'invalid'", "'pad'"]),
         ({"results": "LICENSE/results"}, ["results", "'LICENSE/results'", "folder"]),
         ({"results": "a{x}"}, ["results", "'a{x}'", "[^{}<>]"]),
     ],
@@ -154,11 +155,11 @@ def test_a_wrong_configuration_ends_in_one_message(workflow, config, named):
 
 def test_results_inside_the_dataset(workflow):
     workflow.results = workflow.dataset / "no" / "results"
-    workflow.snakemake(results=workflow.results)
+    workflow.snakemake()
     assert workflow.outputs() == expected_outputs(workflow.dataset)
-    assert workflow.planned(results=workflow.results) == set()
+    assert workflow.planned() == set()
 
 
 def test_the_datasets_own_path_is_checked(tmp_path):
     with pytest.raises(DatasetError, match="control characters"):
-        find_labels(os.fspath(make_dataset(tmp_path / "new\nline")))
+        find_clips(os.fspath(make_dataset(tmp_path / "new\nline")))

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from front_end import EXAMPLE_SHAPE
-from job_log import JobError
+
+from .front_end import EXAMPLE_SHAPE
+from .job import JobError
 
 # One size for every batch, the last ones padded: other shapes may take other kernels, and those
 # round differently. Larger batches are no faster and take more memory.

@@ -1,0 +1,110 @@
+"""Real WAV files for the tests, and what the original front end and the notebook make of them."""
+
+import importlib.util
+import os
+import sysconfig
+import wave
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from wavspec.dataset import Clip, find_clips
+from wavspec.digests import label_digest
+from wavspec.files import whole_csv
+
+
+def folder_of(variable, meaning):
+    """Return the folder that an environment variable names, and a mark that skips without it."""
+    folder = os.environ.get(variable)
+    reason = f"set {variable} to {meaning} to run this test"
+    return Path(folder or "."), pytest.mark.skipif(not folder, reason=reason)
+
+
+REAL_CLIPS, needs_real_clips = folder_of(
+    "REAL_CLIPS", "a folder of real clips at 16 kHz, such as some of Speech Commands,"
+)
+REFERENCE, needs_reference = folder_of(
+    "VGGISH_REFERENCE", "a folder of reference values of the original front end"
+)
+
+
+def write_wav(path, seed=0, samples=16_000, rate=16_000):
+    """Write seeded noise to `path` as a plain 16-bit mono WAV file; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(0, 3000, samples).astype("<i2")
+    with wave.open(os.fspath(path), "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(noise.tobytes())
+    return path
+
+
+def make_dataset(folder, labels=("go", "no", "yes"), clips=2):
+    """Write `clips` valid clips for each of `labels` below `folder`; return the folder."""
+    for number, label in enumerate(labels):
+        for clip in range(clips):
+            write_wav(folder / label / f"{clip}.wav", seed=100 * number + clip)
+    return folder
+
+
+def write_catalog(dataset, label, folder, short_clips="invalid"):
+    """Write the catalog of a label of `dataset` into `folder`; return it and its digest."""
+    clips = find_clips(dataset).labels[label]
+    digest = label_digest(clips, short_clips)
+    catalog = folder / f"{label}.{digest}.catalog"
+    with whole_csv(catalog, Clip._fields) as writer:
+        writer.writerows(clips)
+    return catalog, digest
+
+
+def original_mel_features():
+    """PyPI's torchvggish.mel_features, the original front end, loaded without its torch."""
+    path = Path(sysconfig.get_path("purelib"), "torchvggish", "mel_features.py")
+    spec = importlib.util.spec_from_file_location("original_mel_features", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ORIGINAL = original_mel_features()
+
+
+def original_examples(path):
+    """The (examples, 96, 64) log-mel examples of a 16 kHz mono WAV file, by the original code."""
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == 16_000 and samples.ndim == 1
+    return log_mel_examples(samples / 32768.0)
+
+
+def log_mel_examples(samples):
+    """The (examples, 96, 64) of a mono waveform at 16 kHz, by the original code."""
+    log_mel = ORIGINAL.log_mel_spectrogram(
+        samples,
+        audio_sample_rate=16_000,
+        log_offset=0.01,
+        window_length_secs=0.025,
+        hop_length_secs=0.010,
+        num_mel_bins=64,
+        lower_edge_hertz=125,
+        upper_edge_hertz=7500,
+    )
+    return ORIGINAL.frame(log_mel, 96, 96)
+
+
+def expected_outputs(dataset, as_configured=None):
+    """The bytes of (wavfile_spec.dat, wavfile_df.csv) for a dataset of plain, readable clips.
+
+    Made as the notebook made them: the original front end, one clip after another, and pandas.
+    """
+    found = [path for path in dataset.rglob("*") if path.suffix.lower() == ".wav"]
+    paths = sorted(found, key=lambda path: (path.parent.name, str(path.relative_to(dataset))))
+    rows, table = [], []
+    for path in paths:
+        frames = soundfile.info(path).frames
+        valid = 15_600 <= frames < 30_960
+        rows.append(original_examples(path)[0] if valid else np.zeros((96, 64)))
+        file_name = os.path.join(as_configured or dataset, path.relative_to(dataset))
+        table.append((file_name, path.parent.name, valid))
+    columns = ["file_name", "label", "valid"]
+    return np.stack(rows).tobytes(), pd.DataFrame(table, columns=columns).to_csv().encode()

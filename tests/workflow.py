@@ -1,0 +1,146 @@
+"""Runs of a copy of the workflow, and which jobs ran."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Workflow:
+    """A copy of the project in a folder of its own, to run Snakemake in."""
+
+    environment = None  # that of the tests
+
+    def __init__(self, folder, dataset):
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if not name.startswith(("tests/", "demo/", ".")) and (ROOT / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        # Snakemake's own output names each job, with its wildcards.
+        profile = folder / "profiles" / "default" / "config.yaml"
+        profile.write_text(profile.read_text().replace("\nlogger: rich\n", "\n"))
+        self.folder = folder
+        self.dataset = dataset
+        self.results = folder / "results"
+
+    def command(self, *arguments, cores=2, **config):
+        snakemake = Path(sys.executable).parent / "snakemake"
+        config = {"dataset": self.dataset, "results": self.results, **config}
+        pairs = [f"{key}={value}" for key, value in config.items()]
+        return [snakemake, "--cores", str(cores), *arguments, "--config", *pairs]
+
+    def snakemake(self, *arguments, check=True, cores=2, **config):
+        """Run Snakemake to its end; return the finished process, its output as one text."""
+        process = subprocess.run(
+            self.command(*arguments, cores=cores, **config),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="surrogateescape",
+            timeout=300,
+        )
+        assert not check or process.returncode == 0, process.stdout
+        return process
+
+    def start(self, *arguments, **config):
+        """Start Snakemake in a process group of its own; return the process."""
+        return subprocess.Popen(
+            self.command(*arguments, **config),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def planned(self, *arguments, **config):
+        """The jobs that a dry run names, as {"rule label", ...}; without rule all."""
+        return jobs_named(self.snakemake("--dry-run", *arguments, **config).stdout)
+
+    def run(self, *arguments, **config):
+        """Run Snakemake; return the jobs that ran, told by which outputs were written.
+
+        The dry run before it must have named the same, and have changed no file.
+        """
+        files = self.files()
+        planned = self.planned(*arguments, **config)
+        assert self.files() == files
+        before = self.written()
+        self.snakemake(*arguments, **config)
+        after = self.written()
+        ran = {job for job, state in after.items() if before.get(job) != state}
+        assert ran == planned
+        return ran
+
+    def files(self):
+        """{file: mtime in ns} of everything in the results."""
+        return {path: path.stat().st_mtime_ns for path in self.results.rglob("*") if path.is_file()}
+
+    def written(self):
+        """{"rule label" or "rule": (name, mtime in ns)} of each job's output that exists."""
+        written = {}
+        for job, pattern in {
+            "catalog": "catalog.*.csv",
+            "spectrograms {}": "chunks/*.npy",
+            "{}": "seals/*.csv",
+        }.items():
+            for path in self.results.glob(pattern):
+                name = path.stem.rpartition(".")[0]
+                written[job.format(name)] = path.name, path.stat().st_mtime_ns
+        return written
+
+    def chunk(self, label, ending=".npy"):
+        """The one file of a label's chunk."""
+        [chunk] = self.results.glob(f"chunks/{label}.{'[0-9a-f]' * 12}{ending}")
+        return chunk
+
+    def catalog(self, label):
+        [catalog] = self.results.glob(f"catalog/{label}.{'[0-9a-f]' * 12}.csv")
+        return catalog
+
+    def outputs(self):
+        """The bytes of (wavfile_spec.dat, wavfile_df.csv)."""
+        return tuple(
+            (self.results / name).read_bytes() for name in ("wavfile_spec.dat", "wavfile_df.csv")
+        )
+
+
+def jobs_named(output):
+    """The jobs announced in Snakemake's output, as {"rule label", ...}; without rule all."""
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?: +.*\n)+)", output, re.MULTILINE)
+    labels = [re.search(r"^ +wildcards: label=(.*), digest=", block, re.M) for _, block in blocks]
+    return {
+        f"{rule} {label[1]}" if label else rule
+        for (rule, _), label in zip(blocks, labels, strict=True)
+        if rule != "all"
+    }
+
+
+def wait_until(condition, meaning="", seconds=60):
+    """Wait for `condition()` to become true; return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s, but not so: {meaning}")
+        time.sleep(0.01)
+    return value
+
+
+def kill_group(process):
+    os.killpg(process.pid, signal.SIGKILL)
+    return process.communicate()[0]

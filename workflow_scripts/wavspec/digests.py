@@ -1,0 +1,83 @@
+"""The digests in the names of files, which say what a file was made of.
+
+A file whose name carries the digest of everything that it depends on is up to date because it
+exists, wherever it was moved or copied, and whoever keeps the records.
+"""
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PATTERN = "[0-9a-f]{12}"
+
+# All that the bytes of a chunk and its table depend on, besides the clips and the configuration.
+SPECTROGRAM_CODE = (
+    *("spectrograms.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/dataset.py"),
+    *("wavspec/digests.py", "wavspec/files.py", "wavspec/front_end.py"),
+)
+SPECTROGRAM_PACKAGES = ("numpy", "resampy", "soundfile")
+
+
+def digest(*things):
+    """Return 12 hex digits that change with any of `things`: text, numbers, and lists of them."""
+    return hashlib.sha256(ascii(things).encode()).hexdigest()[:12]
+
+
+@cache
+def code_digest(scripts, packages, env):
+    """Return the digest of code: of the content of files, and of the versions it runs with.
+
+    Args:
+        scripts: tuple of files, as paths below `workflow_scripts`.
+        packages: tuple of packages whose versions in requirements/*.in count.
+        env: file in `envs`, of which every byte counts.
+    """
+    content = [(ROOT / "workflow_scripts" / script).read_bytes() for script in scripts]
+    pin = re.compile(rf"^(?:{'|'.join(packages)})\s*[=<>~!].*$", re.MULTILINE)
+    requirements = sorted((ROOT / "requirements").glob("*.in"))
+    versions = [pin.findall(file.read_text(encoding="utf-8")) for file in requirements]
+    return digest(content, versions, (ROOT / "envs" / env).read_bytes())
+
+
+def spectrogram_code():
+    return code_digest(SPECTROGRAM_CODE, SPECTROGRAM_PACKAGES, "front_end.yaml")
+
+
+def label_digest(clips, short_clips):
+    """Return the digest of a label: of its clips, and of all else that its spectrograms depend on.
+
+    Args:
+        clips: the label's Clips, in row order.
+        short_clips: the configuration's key of that name.
+    """
+    state = "".join(f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\n" for clip in clips)
+    return digest(state, short_clips, spectrogram_code())
+
+
+def content_digest(*files):
+    """Return the digest of the content of `files`, one after another."""
+    sha256 = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            hashlib.file_digest(file, lambda: sha256)
+    return sha256.hexdigest()[:12]
+
+
+def digest_in(file):
+    """Return the digest in the name of `file`, `{name}.{digest}.{ending}`."""
+    return Path(file).stem.rpartition(".")[2]
+
+
+def remove_superseded(folder, current):
+    """Remove the files in `folder` that have a digest in their names but are not of `current`.
+
+    Args:
+        folder: a folder of files `{name}.{digest}.{ending}`.
+        current: set of "{name}.{digest}" to keep.
+    """
+    has_digest = re.compile(rf".*\.{PATTERN}")
+    for file in Path(folder).glob("*"):
+        if file.stem not in current and has_digest.fullmatch(file.stem):
+            file.unlink(missing_ok=True)

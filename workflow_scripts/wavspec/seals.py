@@ -1,0 +1,63 @@
+"""Seals: what the outputs with fixed names were made of.
+
+The notebooks read `wavfile_spec.dat` under this very name, so that it cannot carry a digest. The
+stage that writes it writes a seal as well, `seals/{stage}.{digest}.csv`, whose name does. The seal
+lists the stage's other outputs with their sizes. While it exists, they are up to date.
+"""
+
+import csv
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+from .files import remove_parts, whole_csv
+
+FIELDS = ["file", "bytes"]
+
+
+@contextmanager
+def sealed(seal, outputs):
+    """Write `outputs` inside the `with`; they are sealed when all went well.
+
+    The stage's earlier seals go before the first output is written. So do unfinished files beside
+    the outputs: a job that still writes one, because it outlived a killed Snakemake, fails.
+
+    Args:
+        seal: the file to write.
+        outputs: the files that it is for.
+    """
+    seal = Path(seal)
+    for folder in {seal.parent, *(Path(output).parent for output in outputs)}:
+        remove_parts(folder)
+    stage = seal.name.split(".")[0]
+    with whole_csv(seal, FIELDS) as writer:
+        for earlier in seal.parent.glob(f"{stage}.*.csv"):
+            earlier.unlink()
+        yield
+        for output in outputs:
+            writer.writerow([os.path.relpath(output, seal.parent), os.path.getsize(output)])
+
+
+def why_not_intact(seal):
+    """Return why the outputs that the file `seal` is for cannot be believed, or None if they can.
+
+    None, too, where the seal or an output does not exist: Snakemake notices this itself.
+    """
+    seal = Path(seal)
+    if not seal.exists():
+        return None
+    # A stage has one seal at a time. Two are there after an older copy was laid over the results.
+    stage = seal.name.split(".")[0]
+    if len(list(seal.parent.glob(f"{stage}.*.csv"))) > 1:
+        return f"{seal.parent} holds more than one seal of the stage {stage}"
+    try:
+        with open(seal, encoding="utf-8", newline="") as file:
+            outputs = [
+                (seal.parent / row["file"], int(row["bytes"])) for row in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError):
+        return f"{seal} is damaged"
+    for output, size in outputs:
+        if output.exists() and output.stat().st_size != size:
+            return f"{os.path.normpath(output)} is not as the workflow wrote it"
+    return None
