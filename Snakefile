@@ -1,5 +1,5 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate. See README.md.
+# catalog -> spectrograms -> concatenate and pictures. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -14,10 +14,14 @@ beside = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
 configfile: next(filter(os.path.exists, ["config.yaml", beside]))
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
 include: "rules/concatenate.smk"
+include: "rules/pictures.smk"
 include: "rules/embeddings.smk"
 
 
@@ -30,6 +34,8 @@ rule all:
         "<results>/wavfile_df.csv",
         "<results>/invalid.csv",
         "<results>/summary.txt",
+        lambda wildcards: intact(PICTURED),
+        rules.pictures.output,
         # Snakemake would not notice otherwise if one is missing although the files above are not.
         of_all_labels("<results>/chunks/{label}.{digest}.npy"),
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
