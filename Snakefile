@@ -43,3 +43,7 @@ rule all:
 
 onsuccess:
     print_summary()
+
+
+onerror:
+    print_failures()

@@ -1,4 +1,5 @@
 # The configuration, and the labels with the digests that stand in the names of files.
+import atexit
 import csv
 import glob
 import os
@@ -12,6 +13,7 @@ from snakemake.utils import validate
 sys.path.append(os.path.join(os.path.dirname(workflow.snakefile), "..", "workflow_scripts"))
 from wavspec.dataset import DatasetError, file_name_of, find_clips
 from wavspec.digests import PATTERN, code_digest, digest, label_digest
+from wavspec.failures import describe
 from wavspec.plan import announce, labels_to_compute
 from wavspec.seals import why_not_intact
 
@@ -29,6 +31,10 @@ try:
     validate(config, "../schemas/config.schema.yaml")
 except WorkflowError as error:
     raise WorkflowError(in_plain_words(error.__context__)) from error
+
+# Ctrl-C reaches all processes of the terminal. A job that is not yet in its own code would answer
+# with a hundred lines of Snakemake's; once it is, `job` stops it.
+shell.prefix("set -euo pipefail; trap '' INT; ")
 
 DATASET = os.path.expanduser(config["dataset"])
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
@@ -102,3 +108,16 @@ def print_summary():
     if os.path.exists(CONCATENATED):
         with open(f"{RESULTS}/summary.txt", encoding="utf-8") as summary:
             print(summary.read())
+
+
+def print_failures():
+    """Say at the very end, below Snakemake's own last words, which jobs failed and why."""
+    failures = [
+        (job.rule.name, job.wildcards_dict.get("label", ""), job.log[0])
+        for failed in workflow.scheduler.failed
+        for job in (failed.jobs if failed.is_group() else [failed])
+        # Some of a group may have been done before another failed.
+        if not all(map(os.path.exists, job.output))
+    ]
+    end = describe(sorted(failures)) if failures else "Stopped. What is done stays done."
+    atexit.register(print, end, file=sys.stderr)
