@@ -14,7 +14,7 @@ sys.path.append(os.path.join(os.path.dirname(workflow.snakefile), "..", "workflo
 from wavspec.dataset import DatasetError, file_name_of, find_clips
 from wavspec.digests import PATTERN, code_digest, digest, label_digest
 from wavspec.failures import describe
-from wavspec.plan import announce, labels_to_compute
+from wavspec.plan import announce, labels_to_compute, surprises
 from wavspec.seals import why_not_intact
 
 
@@ -65,7 +65,9 @@ def find_labels():
         name: Label(label_digest(clips[name], config["short_clips"]), len(clips[name]))
         for name in clips
     }
-    announce(labels_to_compute(labels, clips, RESULTS) or "All labels are computed.")
+    for line in surprises(DATASET, dataset, labels, RESULTS):
+        announce(f"Warning: {line}")
+    announce(labels_to_compute(labels, clips, RESULTS))
     return labels
 
 
@@ -120,4 +122,5 @@ def print_failures():
         if not all(map(os.path.exists, job.output))
     ]
     end = describe(sorted(failures)) if failures else "Stopped. What is done stays done."
-    atexit.register(print, end, file=sys.stderr)
+    # sys.stderr is the progress bar's now, which would break long paths into lines.
+    atexit.register(print, end, file=sys.__stderr__)

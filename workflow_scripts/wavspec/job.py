@@ -19,9 +19,9 @@ def job(snakemake):
     Snakemake repeats it on the terminal. Two processes that print there at once would be garbled.
     """
     log = snakemake.log[0]
-    # Snakemake starts jobs deaf to Ctrl-C, see rules/common.smk.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        # Snakemake starts jobs deaf to Ctrl-C, see rules/common.smk.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(snakemake.input)
             yield
@@ -37,6 +37,8 @@ def job(snakemake):
         except OSError:  # the log may lie on the very disk that is full
             print(message, file=sys.stderr)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def bring_to_the_present(files):
