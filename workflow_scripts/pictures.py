@@ -34,7 +34,6 @@ MOST_LABELS = 100  # in one picture
 # The page of invalid clips stands in the report as a data: URL. Chromium shows none of over 2 MB,
 # and base64 makes it a third longer.
 MOST_BYTES = 1_500_000
-LONGEST_NAME = 15  # characters that are shown of a label
 BIN = 0.015  # s: the widest bins that have both bounds of validity on an edge
 LONGEST = 200 * BIN  # s: longer clips count into the last bin
 
@@ -159,7 +158,7 @@ def figure_of_spectrograms(labels):
         # Time to the right, and high frequencies at the top.
         tile = slice(bottom - MEL_BANDS, bottom), slice(left, left + EXAMPLE_FRAMES)
         pixels[tile] = label.example.T[::-1]
-        axes.text(left, bottom - MEL_BANDS - 0.06 * inch, shortened(label.name))
+        axes.text(left, bottom - MEL_BANDS - 0.06 * inch, shortened(label.name, tile_width / inch))
     silence, loudest = math.log(LOG_OFFSET), np.nanmax(pixels, initial=0.0)
     image = axes.imshow(
         pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
@@ -216,7 +215,7 @@ def figure_of_outcomes(labels):
         axes.set_xlabel(meaning)
         if done.any():
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
-    figure.axes[0].set_yticks(places, [shortened(label.name) for label in labels])
+    figure.axes[0].set_yticks(places, [shortened(label.name, 1.5) for label in labels])
     figure.axes[0].set_title(title, loc="left", pad=22)
     return figure
 
@@ -239,7 +238,7 @@ def figure_of_lengths(labels):
             axes.stairs(
                 done + bins[outcome], edges, baseline=done, fill=True, color=color, label=outcome
             )
-            done += bins[outcome]
+            done = done + bins[outcome]
     for samples in (SHORTEST_VALID, TOO_LONG):
         seconds = samples / SAMPLE_RATE
         axes.axvline(seconds, color="black", linewidth=0.8, linestyle="--")
@@ -274,8 +273,10 @@ def chosen(labels, key, title, meaning):
     return [labels[place] for place in sorted(highest)], title
 
 
-def shortened(name):
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def shortened(name, inches):
+    """Return as much of a label's `name` as so many inches have room for."""
+    room = int(12 * inches)
+    return name if len(name) <= room else f"{name[: room - 1]}…"
 
 
 PAGE = """\
