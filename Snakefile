@@ -1,5 +1,5 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate. See README.md.
+# catalog -> spectrograms -> concatenate, and split beside them. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -17,6 +17,7 @@ configfile: next(filter(os.path.exists, ["config.yaml", beside]))
 include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
+include: "rules/split.smk"
 include: "rules/concatenate.smk"
 include: "rules/embeddings.smk"
 
@@ -26,8 +27,10 @@ rule all:
     default_target: True
     input:
         lambda wildcards: intact(CONCATENATED),
+        lambda wildcards: intact(SPLIT),
         "<results>/wavfile_spec.dat",
         "<results>/wavfile_df.csv",
+        "<results>/wavfile_split.csv",
         "<results>/invalid.csv",
         "<results>/summary.txt",
         # Snakemake would not notice otherwise if one is missing although the files above are not.

@@ -10,21 +10,14 @@ from snakemake.utils import validate
 
 # The modules that the scripts share are shared with the rules, too.
 sys.path.append(os.path.join(os.path.dirname(workflow.snakefile), "..", "workflow_scripts"))
-from wavspec.dataset import DatasetError, file_name_of, find_clips
-from wavspec.digests import PATTERN, code_digest, digest, label_digest
+from wavspec.configuration import check_results, in_plain_words, with_numbers
+from wavspec.dataset import file_name_of, find_clips
+from wavspec.digests import PATTERN, code_digest, content_digest, digest, label_digest
+from wavspec.job import JobError
 from wavspec.plan import announce, labels_to_compute
 from wavspec.seals import why_not_intact
 
-
-def in_plain_words(error):
-    """Return what a jsonschema.ValidationError says, with the key in front."""
-    key = ".".join(map(str, error.absolute_path))
-    hint = ""
-    if isinstance(error.instance, int | float) and error.validator == "type":
-        hint = f". If {error.instance} is the name of a folder, write ./{error.instance}"
-    return f"config.yaml or --config: {f'key {key!r}: ' if key else ''}{error.message}{hint}"
-
-
+config.update(with_numbers(config))
 try:
     validate(config, "../schemas/config.schema.yaml")
 except WorkflowError as error:
@@ -52,8 +45,9 @@ def find_labels():
     """Return {label as it stands in names of files: Label}, in row order; say what is to do."""
     try:
         dataset = find_clips(DATASET)
-    except DatasetError as error:
-        raise WorkflowError(f"config key 'dataset': {error}")
+        check_results(RESULTS)
+    except JobError as error:
+        raise WorkflowError(str(error))
     clips = {file_name_of(label): dataset.labels[label] for label in dataset.labels}
     labels = {
         name: Label(label_digest(clips[name], config["short_clips"]), len(clips[name]))

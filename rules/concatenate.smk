@@ -2,6 +2,7 @@ CONCATENATED = seal_of(
     "concatenate",
     DATASET,
     LABELS,
+    SPLIT,
     code_digest(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
 )
 
@@ -10,6 +11,8 @@ rule concatenate:
     """All chunks to the two files that the notebooks read, and an account of them."""
     input:
         index=ancient(INDEX),
+        split=ancient("<results>/wavfile_split.csv"),
+        split_seal=ancient(SPLIT),
         tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
         chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
     output:
