@@ -6,8 +6,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from wavspec.chunk import read_catalog
+from wavspec.chunk import clips_of
 from wavspec.dataset import label_of
+from wavspec.digests import digest_in
 from wavspec.files import whole_csv
 from wavspec.job import job
 from wavspec.seals import sealed
@@ -17,7 +18,7 @@ LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 NO_WORDS = "_background_noise_"  # the label whose clips are on no side
 
 
-def write_split(dataset, catalogs, validation, testing, split, seal):
+def write_split(dataset, catalogs, validation, testing, split, seal, short_clips="invalid"):
     """Write the speaker and the side of every clip.
 
     The sides are those of the dataset's lists, `validation_list.txt` and `testing_list.txt`: what
@@ -31,11 +32,19 @@ def write_split(dataset, catalogs, validation, testing, split, seal):
         split: CSV file to write: index, speaker, split (training, validation, testing, or blank for
             `_background_noise_`); row i describes row i of the spectrograms.
         seal: file to write, see `seals`.
+        short_clips: the configuration's key of that name, of which the catalogs' digests know.
 
     Returns:
         (Counter of the clips on each side, list of warnings in words).
+
+    Raises:
+        ChunkError: a catalog is not what its name says.
     """
-    paths = [clip.path for catalog in catalogs for clip in read_catalog(catalog)]
+    paths = [
+        clip.path
+        for catalog in catalogs
+        for clip in clips_of(catalog, digest_in(catalog), short_clips)
+    ]
     listed, warnings = read_lists(dataset, set(paths))
     counts = Counter()
     with sealed(seal, [split]), whole_csv(split, SPLIT_FIELDS) as writer:
@@ -108,6 +117,7 @@ if "snakemake" in globals():
             snakemake.input.catalogs,
             **snakemake.config["split"],
             **snakemake.output,
+            short_clips=snakemake.config["short_clips"],
         )
         print(*(f"{count} {side or 'on no side'}" for side, count in counts.items()), sep=", ")
         for warning in warnings:
