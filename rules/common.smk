@@ -59,7 +59,12 @@ def find_labels():
 
 def read_labels():
     """Return what `find_labels` does, from the index that the catalog's job wrote."""
-    [index] = glob.glob(f"{glob.escape(RESULTS)}/catalog.*.csv")
+    found = glob.glob(f"{glob.escape(RESULTS)}/catalog.*.csv")
+    if len(found) != 1:
+        raise WorkflowError(
+            f"{len(found)} files {RESULTS}/catalog.*.csv: delete them and run again"
+        )
+    [index] = found
     with open(index, encoding="utf-8", newline="") as file:
         return {
             row["label"]: Label(row["digest"], int(row["clips"])) for row in csv.DictReader(file)
@@ -79,8 +84,8 @@ def of_all_labels(pattern):
 
 
 def seal_of(stage, *made_of):
-    """Return the seal of a stage whose outputs are made of these things; see wavspec/seals.py."""
-    return f"{RESULTS}/seals/{stage}.{digest(*made_of)}.csv"
+    """Return the seal of a stage whose outputs are made of these things and by its code."""
+    return f"{RESULTS}/seals/{stage}.{digest(*made_of, code_digest(stage))}.csv"
 
 
 def intact(seal):

@@ -1,10 +1,4 @@
-CONCATENATED = seal_of(
-    "concatenate",
-    DATASET,
-    LABELS,
-    SPLIT,
-    code_digest(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
-)
+CONCATENATED = seal_of("concatenate", DATASET, LABELS, SPLIT)
 
 
 rule concatenate:
@@ -29,6 +23,7 @@ rule concatenate:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
+        code=code_digest("concatenate"),
         folders=[f"{RESULTS}/chunks", f"{RESULTS}/logs/spectrograms"],
     script:
         "../workflow_scripts/concatenate.py"

@@ -1,10 +1,7 @@
 # The lists decide, where they are.
 SPLIT_LISTS = [f"{DATASET}/validation_list.txt", f"{DATASET}/testing_list.txt"]
 SPLIT = seal_of(
-    "split",
-    *(LABELS, config["split"]),
-    content_digest(*filter(os.path.isfile, SPLIT_LISTS)),
-    code_digest(("split.py", "wavspec/seals.py"), (), "front_end.yaml"),
+    "split", LABELS, config["split"], content_digest(*filter(os.path.isfile, SPLIT_LISTS))
 )
 
 
@@ -21,5 +18,7 @@ rule split:
     localrule: True
     conda:
         "../envs/front_end.yaml"
+    params:
+        code=code_digest("split"),
     script:
         "../workflow_scripts/split.py"

@@ -156,7 +156,7 @@ class Stage:
     def seal(self, stage):
         return self.folder / "seals" / f"{stage}.000000000000.csv"
 
-    def embed(self, inputs=None, checkpoint=None, network="1", **changed):
+    def embed(self, inputs=None, checkpoint=None, **changed):
         """Run the stage; return the labels that it embedded, told by the parts it wrote."""
         before = self.parts()
         inputs = inputs or self.prepare()
@@ -168,7 +168,7 @@ class Stage:
             **inputs,
             "checkpoint": checkpoint,
             "pca_params": self.vggish.pca,
-            "parts": embedding_files(config, self.folder, digests, network),
+            "parts": embedding_files(config, self.folder, digests),
             "threads": 2,
             **{name: self.folder / file for name, file in OUTPUTS.items()},
             "seal": self.seal("embeddings"),
@@ -292,8 +292,6 @@ def test_a_change_embeds_the_labels_that_it_touches(quick, stage, tmp_path):
     stage.dataset = stage.dataset.rename(tmp_path / "moved")
     assert stage.embed() == set()
     assert stage.outputs() == clean_build(stage, tmp_path / "clean of moved")
-
-    assert stage.embed(network="2") == {"new", "no", "yes"}
 
 
 @needs_tensorflow

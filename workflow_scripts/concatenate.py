@@ -201,7 +201,6 @@ if "snakemake" in globals():
             snakemake.input.split,
             **snakemake.output,
         )
-        current = {Path(chunk).stem for chunk in snakemake.input.chunks}
         for folder in snakemake.params.folders:
-            remove_superseded(folder, current)
+            remove_superseded(folder, {Path(chunk).stem for chunk in snakemake.input.chunks})
         print(Path(snakemake.output.summary).read_text(encoding="utf-8"))

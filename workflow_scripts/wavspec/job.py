@@ -6,6 +6,8 @@ import time
 import traceback
 from contextlib import contextmanager, redirect_stdout, suppress
 
+from .digests import code_digest, stage_of
+
 
 class JobError(Exception):
     """Ends a job with its message and no traceback: the fault lies with data or machine."""
@@ -13,11 +15,19 @@ class JobError(Exception):
 
 @contextmanager
 def job(snakemake):
-    """Print to the job's log. If the work fails, say why on the terminal and there, and exit."""
+    """Print to the job's log. If the work fails, say why on the terminal and there, and exit.
+
+    A job that writes a seal has the digest of its code in params. If the code was edited since the
+    run began, the job ends here, because the seal's name would not tell the truth.
+    """
     log = snakemake.log[0]
     try:
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(snakemake.input)
+            if "seal" in snakemake.output.keys():
+                stage = stage_of(snakemake.output.seal)
+                if code_digest(stage) != snakemake.params.code:
+                    raise JobError(f"the code of {stage} changed during the run: run again")
             yield
     except Exception as error:
         plain = isinstance(error, JobError | OSError)
