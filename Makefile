@@ -34,7 +34,7 @@ lint: .venv/test
 	$(bin)/ruff format --check
 
 bench: .venv/test
-	$(bin)/python tests/bench.py --clips $(CLIPS)
+	PYTHONPATH=workflow_scripts:tests $(bin)/python benchmarks/bench.py --clips $(CLIPS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

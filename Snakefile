@@ -1,5 +1,5 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate and pictures. See README.md.
+# catalog -> spectrograms -> concatenate, with split and pictures beside them. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -20,6 +20,7 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
+include: "rules/split.smk"
 include: "rules/concatenate.smk"
 include: "rules/pictures.smk"
 include: "rules/embeddings.smk"
@@ -30,8 +31,10 @@ rule all:
     default_target: True
     input:
         lambda wildcards: intact(CONCATENATED),
+        lambda wildcards: intact(SPLIT),
         "<results>/wavfile_spec.dat",
         "<results>/wavfile_df.csv",
+        "<results>/wavfile_split.csv",
         "<results>/invalid.csv",
         "<results>/summary.txt",
         lambda wildcards: intact(PICTURED),

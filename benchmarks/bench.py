@@ -28,18 +28,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from conftest import ROOT, Workflow, original_examples
-from front_end import (
-    EXAMPLE_SAMPLES,
-    FRAME,
+from spectrograms import write_chunk
+from wavs import original_examples, write_catalog
+from wavspec.audio import PLAIN_HEADER, InvalidClipError, read_clip
+from wavspec.chunk import ROW_BYTES
+from wavspec.front_end import (
+    EXAMPLE_LENGTH,
+    FRAME_LENGTH,
     LOG_OFFSET,
-    MEL_BLOCKS,
-    PLAIN_HEADER,
     ExampleBatch,
-    InvalidClipError,
-    read_clip,
 )
-from spectrograms import ROW_BYTES, write_chunk
+from workflow import ROOT, Workflow
 
 # Clips of each label in Speech Commands v0.02.
 LABELS = {
@@ -108,7 +107,7 @@ def front_end(paths):
     batch = ExampleBatch()
     for first in range(0, len(paths), batch.SIZE):
         for i, path in enumerate(paths[first : first + batch.SIZE]):
-            batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
+            batch.samples[i] = read_clip(path)[0][:EXAMPLE_LENGTH]
         batch.log_mel()
 
 
@@ -129,7 +128,7 @@ def time_of_steps(paths):
     """{step: us a clip} of the front end."""
     batch = ExampleBatch()
     for i, path in enumerate(paths[: batch.SIZE]):
-        batch.samples[i] = read_clip(path)[0][:EXAMPLE_SAMPLES]
+        batch.samples[i] = read_clip(path)[0][:EXAMPLE_LENGTH]
     batch.log_mel()
     windowed, magnitude = batch._windowed, batch._magnitude
     mel = np.ones((len(windowed), 64))
@@ -139,20 +138,16 @@ def time_of_steps(paths):
             read_clip(path)
 
     def window():
-        np.copyto(windowed.reshape(batch.SIZE, 96, -1)[..., :FRAME], batch._frames)
+        np.copyto(windowed.reshape(batch.SIZE, 96, -1)[..., :FRAME_LENGTH], batch._frames)
         rows = windowed.reshape(-1, len(batch._window))
         np.multiply(rows, batch._window, out=rows)
-
-    def mel_bands():
-        for bins, bands, weights in MEL_BLOCKS:
-            np.matmul(magnitude[:, bins], weights, out=mel[:, bands])
 
     steps = {
         "read": read,
         "window": window,
         "FFT": lambda: np.fft.rfft(windowed, out=batch._spectrum),
         "magnitude": lambda: np.abs(batch._spectrum, out=magnitude),
-        "mel bands": mel_bands,
+        "mel bands": lambda: batch._mel_product(magnitude, mel),
         "log": lambda: np.log(np.add(mel, LOG_OFFSET, out=mel), out=mel).fill(1.0),
     }
     repeats = len(paths) // batch.SIZE
@@ -223,10 +218,14 @@ def available_memory():
 def chunk_memory(dataset, clips, folder):
     """Peak MB of a process that makes the chunk of a label of `clips` clips (links to one)."""
     clip = next(path for path in dataset.glob("zero/*.wav"))
-    catalog = folder / "catalog.csv"
-    catalog.write_text("path,size,mtime_ns\n" + f"{clip.relative_to(dataset)},1,1\n" * clips)
-    command = [sys.executable, __file__, "--chunk", dataset, catalog]
-    return measured(command)[2]
+    (folder / "many" / "zero").mkdir(parents=True)
+    for number in range(clips):
+        os.link(clip, folder / "many" / "zero" / f"{number}.wav")
+    catalog, digest = write_catalog(folder / "many", "zero", folder)
+    peak = measured([sys.executable, __file__, "--chunk", folder / "many", catalog, digest])[2]
+    shutil.rmtree(folder / "many")
+    (folder / f"zero.{digest}.npy").unlink()
+    return peak
 
 
 def main():
@@ -234,12 +233,14 @@ def main():
     parser.add_argument("--clips", type=int, default=3000)
     parser.add_argument("--folder", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
     parser.add_argument("--notebook", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--chunk", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--chunk", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.notebook:
         return notebook(*arguments.notebook)
     if arguments.chunk:
-        return write_chunk(*arguments.chunk, arguments.chunk[1] + ".npy", arguments.chunk[1] + ".t")
+        _, catalog, digest = arguments.chunk
+        name = Path(catalog).with_name(f"zero.{digest}")
+        return write_chunk(*arguments.chunk, f"{name}.npy", f"{name}.csv")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = benchmark(Path(folder), arguments.clips)
     print(report)
@@ -262,7 +263,6 @@ def benchmark(folder, clips):
     original, ours, ratio = compare_front_ends(valid)
     steps = time_of_steps(valid)
     memory = [chunk_memory(dataset, count, folder) for count in (4_052, 40_000)]
-    (folder / "catalog.csv.npy").unlink()
 
     both_outputs = 2 * clips * ROW_BYTES  # of the notebook: in its memory, and as a file
     (folder / "notebook").mkdir()

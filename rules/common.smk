@@ -11,22 +11,15 @@ from snakemake.utils import validate
 
 # The modules that the scripts share are shared with the rules, too.
 sys.path.append(os.path.join(os.path.dirname(workflow.snakefile), "..", "workflow_scripts"))
-from wavspec.dataset import DatasetError, file_name_of, find_clips
-from wavspec.digests import PATTERN, code_digest, digest, label_digest
+from wavspec.configuration import check_results, in_plain_words, with_numbers
+from wavspec.dataset import file_name_of, find_clips
+from wavspec.digests import PATTERN, code_digest, content_digest, digest, label_digest
 from wavspec.failures import describe
+from wavspec.job import JobError
 from wavspec.plan import announce, labels_to_compute, surprises
 from wavspec.seals import why_not_intact
 
-
-def in_plain_words(error):
-    """Return what a jsonschema.ValidationError says, with the key in front."""
-    key = ".".join(map(str, error.absolute_path))
-    hint = ""
-    if isinstance(error.instance, int | float) and error.validator == "type":
-        hint = f". If {error.instance} is the name of a folder, write ./{error.instance}"
-    return f"config.yaml or --config: {f'key {key!r}: ' if key else ''}{error.message}{hint}"
-
-
+config.update(with_numbers(config))
 try:
     validate(config, "../schemas/config.schema.yaml")
 except WorkflowError as error:
@@ -58,8 +51,9 @@ def find_labels():
     """Return {label as it stands in names of files: Label}, in row order; say what is to do."""
     try:
         dataset = find_clips(DATASET)
-    except DatasetError as error:
-        raise WorkflowError(f"config key 'dataset': {error}")
+        check_results(RESULTS)
+    except JobError as error:
+        raise WorkflowError(str(error))
     clips = {file_name_of(label): dataset.labels[label] for label in dataset.labels}
     labels = {
         name: Label(label_digest(clips[name], config["short_clips"]), len(clips[name]))
@@ -73,7 +67,12 @@ def find_labels():
 
 def read_labels():
     """Return what `find_labels` does, from the index that the catalog's job wrote."""
-    [index] = glob.glob(f"{glob.escape(RESULTS)}/catalog.*.csv")
+    found = glob.glob(f"{glob.escape(RESULTS)}/catalog.*.csv")
+    if len(found) != 1:
+        raise WorkflowError(
+            f"{len(found)} files {RESULTS}/catalog.*.csv: delete them and run again"
+        )
+    [index] = found
     with open(index, encoding="utf-8", newline="") as file:
         return {
             row["label"]: Label(row["digest"], int(row["clips"])) for row in csv.DictReader(file)
@@ -93,8 +92,8 @@ def of_all_labels(pattern):
 
 
 def seal_of(stage, *made_of):
-    """Return the seal of a stage whose outputs are made of these things; see wavspec/seals.py."""
-    return f"{RESULTS}/seals/{stage}.{digest(*made_of)}.csv"
+    """Return the seal of a stage whose outputs are made of these things and by its code."""
+    return f"{RESULTS}/seals/{stage}.{digest(*made_of, code_digest(stage))}.csv"
 
 
 def intact(seal):

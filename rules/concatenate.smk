@@ -1,15 +1,12 @@
-CONCATENATED = seal_of(
-    "concatenate",
-    DATASET,
-    LABELS,
-    code_digest(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
-)
+CONCATENATED = seal_of("concatenate", DATASET, LABELS, SPLIT)
 
 
 rule concatenate:
     """All chunks to the two files that the notebooks read, and an account of them."""
     input:
         index=ancient(INDEX),
+        split=ancient("<results>/wavfile_split.csv"),
+        split_seal=ancient(SPLIT),
         tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
         chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
     output:
@@ -31,6 +28,7 @@ rule concatenate:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
+        code=code_digest("concatenate"),
         folders=[f"{RESULTS}/chunks", f"{RESULTS}/logs/spectrograms"],
     script:
         "../workflow_scripts/concatenate.py"

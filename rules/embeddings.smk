@@ -1,14 +1,10 @@
 from wavspec.plan import announced_embeddings
 from wavspec.vggish_files import embedding_files, required_files, state_of
 
-# The values depend on these besides the spectrograms and the weights.
-NETWORK = code_digest(
-    ("embeddings.py", "wavspec/vggish.py"), ("tensorflow", "tf-slim"), "tensorflow.yaml"
-)
 # The checkpoint's content is not in it: it takes a second to read, which every run would wait for.
 EMBEDDED = seal_of(
     "embeddings",
-    *(DATASET, LABELS, NETWORK),
+    *(CONCATENATED, LABELS),
     *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
 )
 
@@ -33,12 +29,11 @@ rule embeddings:
     resources:
         mem_mb=2500,
     params:
+        code=code_digest("embeddings"),
         checkpoint=lambda wildcards: required_files(config, "vggish_checkpoint"),
         pca_params=lambda wildcards: required_files(config, "vggish_pca")[0],
         # No outputs: Snakemake would delete them all before the job, which embeds with one process
         # only the labels whose file does not exist.
-        parts=lambda wildcards: announced_embeddings(
-            embedding_files(config, RESULTS, LABELS, NETWORK)
-        ),
+        parts=lambda wildcards: announced_embeddings(embedding_files(config, RESULTS, LABELS)),
     script:
         "../workflow_scripts/embeddings.py"

@@ -1,15 +1,4 @@
-PICTURED = seal_of(
-    "pictures",
-    LABELS,
-    code_digest(
-        (
-            *("pictures.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/front_end.py"),
-            "wavspec/seals.py",
-        ),
-        ("matplotlib", "numpy"),
-        "pictures.yaml",
-    ),
-)
+PICTURED = seal_of("pictures", LABELS)
 
 
 rule pictures:
@@ -50,5 +39,7 @@ rule pictures:
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=code_digest("pictures"),
     script:
         "../workflow_scripts/pictures.py"

@@ -6,25 +6,28 @@ The weights are random, with a seed; the released ones are tried where config.ya
 import importlib.util
 import os
 import shutil
-import signal
-import subprocess
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from catalog import find_labels, folders_of, write_catalog
-from concatenate import ChunkError, concatenate
-from conftest import ROOT, Workflow, make_dataset, write_wav
+from concatenate import concatenate
 from embeddings import EmbeddingError, Label, Progress, embed, embed_label, load_pca, postprocess
-from front_end import waveform_to_examples
 from numpy.lib.stride_tricks import sliding_window_view
-from spectrograms import HEADER_BYTES, write_chunk
+from spectrograms import write_chunk
+from split import write_split
+from wavs import make_dataset, write_catalog, write_wav
+from wavspec.chunk import ChunkError
+from wavspec.dataset import find_clips
+from wavspec.front_end import waveform_to_examples
+from wavspec.vggish_files import embedding_files
+from workflow import ROOT, Workflow, jobs_named, kill_group, wait_until
 
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"),
-    reason="no TensorFlow: install requirements/embeddings.txt",
+    reason="no TensorFlow: install requirements/tensorflow.txt",
 )
 # One process makes the checkpoints, of 288 MB each, and imports TensorFlow.
 pytestmark = [
@@ -47,7 +50,7 @@ SHAPES = {
 POOLED = ("conv1", "conv2", "conv3/conv3_2", "conv4/conv4_2")
 
 OUTPUTS = {
-    "embeddings": "wavfile_embed.npy",
+    "embeddings": "wavfile_embed.dat",
     "pca": "wavfile_embed_pca.npy",
     "table": "wavfile_embed.csv",
 }
@@ -134,42 +137,59 @@ class Stage:
 
     def prepare(self):
         """Make what the embeddings are made of, all of it anew; return the inputs of `embed`."""
-        self.folder.mkdir(exist_ok=True)
-        inputs = {"catalogs": [], "tables": [], "chunks": []}
-        for label, clips in find_labels(self.dataset).items():
-            catalog, table, chunk = (
-                str(self.folder / f"{label}{end}") for end in (".catalog", ".csv", ".npy")
-            )
-            write_catalog(self.dataset, folders_of(clips), catalog)
-            write_chunk(self.dataset, catalog, chunk, table)
-            for name, file in zip(inputs, (catalog, table, chunk), strict=True):
-                inputs[name].append(file)
-        self.clips = str(self.folder / "wavfile_df.csv")
+        (self.folder / "seals").mkdir(exist_ok=True, parents=True)
+        catalogs, tables, chunks = [], [], []
+        for label in find_clips(self.dataset).labels:
+            catalog, digest = write_catalog(self.dataset, label, self.folder)
+            table, chunk = (str(self.folder / f"{label}.{digest}{end}") for end in (".csv", ".npy"))
+            write_chunk(self.dataset, catalog, digest, chunk, table)
+            catalogs.append(catalog)
+            tables.append(table)
+            chunks.append(chunk)
+        split, clips = str(self.folder / "split.csv"), str(self.folder / "wavfile_df.csv")
+        write_split(self.dataset, catalogs, 10, 10, split, self.seal("split"))
         rest = {name: self.folder / name for name in ("spectrograms", "invalid", "summary")}
-        concatenate(self.dataset, *inputs.values(), clips=self.clips, **rest)
-        return {**inputs, "clips": self.clips}
+        seal = self.seal("concatenate")
+        concatenate(self.dataset, tables, chunks, split, clips=clips, seal=seal, **rest)
+        return {"tables": tables, "chunks": chunks, "clips": clips}
 
-    def embed(self, inputs=None, **changed):
+    def seal(self, stage):
+        return self.folder / "seals" / f"{stage}.000000000000.csv"
+
+    def embed(self, inputs=None, checkpoint=None, **changed):
         """Run the stage; return the labels that it embedded, told by the parts it wrote."""
         before = self.parts()
+        inputs = inputs or self.prepare()
+        checkpoint = checkpoint or self.vggish.v1
+        labels = dict(os.path.basename(chunk)[:-4].rsplit(".", 1) for chunk in inputs["chunks"])
+        config = {"vggish_checkpoint": checkpoint[0].removesuffix(".index")}
+        digests = {label: SimpleNamespace(digest=digest) for label, digest in labels.items()}
         settings = {
-            **(inputs or self.prepare()),
-            "checkpoint": self.vggish.v1,
+            **inputs,
+            "checkpoint": checkpoint,
             "pca_params": self.vggish.pca,
-            "parts": self.folder / "parts",
-            "network_version": "1",
+            "parts": embedding_files(config, self.folder, digests),
             "threads": 2,
             **{name: self.folder / file for name, file in OUTPUTS.items()},
+            "seal": self.seal("embeddings"),
             "report": self.lines.append,
         }
         embed(**{**settings, **changed})
-        return {label for label, mtime in self.parts().items() if before.get(label) != mtime}
+        return {label_of(path) for path in self.parts() - before}
 
     def parts(self):
-        return {path.stem: path.stat().st_mtime_ns for path in self.folder.glob("parts/*")}
+        return set(self.folder.glob("embeddings/*"))
 
     def outputs(self):
         return {name: (self.folder / file).read_bytes() for name, file in OUTPUTS.items()}
+
+
+def label_of(part):
+    return part.name.split(".")[0]
+
+
+def embeddings_in(path):
+    return np.fromfile(path).reshape(-1, 128)
 
 
 @pytest.fixture
@@ -182,7 +202,7 @@ def stage(tmp_path, vggish_files):
 def quick(monkeypatch):
     """Batches of 4 in place of 64, for tests of what is embedded rather than of the values."""
     if importlib.util.find_spec("tensorflow"):
-        monkeypatch.setattr("vggish.BATCH_SIZE", 4)
+        monkeypatch.setattr("wavspec.vggish.BATCH_SIZE", 4)
 
 
 def clean_build(stage, folder):
@@ -203,9 +223,8 @@ def test_each_row_is_the_embedding_of_the_clip_that_the_table_names(quick, stage
     valid = clips["valid"].to_numpy()
     assert valid.tolist() == [True, False, True, True, True, True, True, False]
 
-    embeddings = np.load(stage.folder / OUTPUTS["embeddings"])
+    embeddings = embeddings_in(stage.folder / OUTPUTS["embeddings"])
     expected = forward(vggish_files.weights, spectrograms[valid])
-    assert embeddings.dtype == np.float32
     assert embeddings.shape == (8, 128)
     assert np.isnan(embeddings[~valid]).all()
     np.testing.assert_allclose(embeddings[valid], expected, atol=1e-4 * expected.std())
@@ -224,9 +243,11 @@ def test_each_row_is_the_embedding_of_the_clip_that_the_table_names(quick, stage
     assert codes[valid].std() > 20
 
     table = pd.read_csv(stage.folder / OUTPUTS["table"], index_col=0)
-    assert list(table.columns) == [*clips.columns, *map(str, range(128))]
+    assert list(table.columns) == [*clips.columns, *(f"e{number}" for number in range(128))]
     pd.testing.assert_frame_equal(table[clips.columns], clips)
-    np.testing.assert_array_equal(table.iloc[:, 3:].to_numpy(np.float32), embeddings)
+    np.testing.assert_array_equal(
+        table.iloc[:, 3:].to_numpy(np.float32), embeddings.astype(np.float32)
+    )
 
 
 def test_codes_are_clipped_and_truncated():
@@ -247,12 +268,12 @@ def test_the_bytes_depend_neither_on_threads_nor_on_the_company(stage, tmp_path)
     for clip in range(70):
         write_wav(stage.dataset / "no" / f"more{clip}.wav", seed=1000 + clip)
     stage.embed(threads=1)
-    together = np.load(stage.folder / OUTPUTS["embeddings"])
+    together = embeddings_in(stage.folder / OUTPUTS["embeddings"])
     shutil.rmtree(stage.dataset / "go")
     for clip in range(35):
         (stage.dataset / "no" / f"more{clip}.wav").unlink()
     stage.embed(threads=2)
-    fewer = np.load(stage.folder / OUTPUTS["embeddings"])
+    fewer = embeddings_in(stage.folder / OUTPUTS["embeddings"])
     assert fewer.shape == (39, 128)
     assert {row.tobytes() for row in fewer} < {row.tobytes() for row in together}
 
@@ -272,18 +293,15 @@ def test_a_change_embeds_the_labels_that_it_touches(quick, stage, tmp_path):
     assert stage.embed() == set()
     assert stage.outputs() == clean_build(stage, tmp_path / "clean of moved")
 
-    assert stage.embed(network_version="2") == {"new", "no", "yes"}
-
 
 @needs_tensorflow
-def test_another_checkpoint_embeds_all_and_a_part_cut_short_its_label(quick, stage, vggish_files):
+def test_another_checkpoint_embeds_all_and_a_lost_part_its_label(quick, stage, vggish_files):
     stage.embed()
     first = stage.outputs()
+    before = stage.parts()
     assert stage.embed(checkpoint=vggish_files.v2) == {"go", "no", "yes"}
-    os.truncate(stage.folder / "parts" / "no.npy", HEADER_BYTES + 512)
-    with open(stage.folder / "parts" / "go.npy", "r+b") as file:
-        file.write(bytes(HEADER_BYTES))
-    assert stage.embed(checkpoint=vggish_files.v2) == {"go", "no"}
+    next(part for part in before if label_of(part) == "no").unlink()
+    assert stage.embed() == {"no"}
     assert stage.outputs() == first
 
 
@@ -292,7 +310,7 @@ def test_a_dataset_without_a_valid_clip(tmp_path, vggish_files):
     write_wav(tmp_path / "dataset" / "go" / "0.wav", samples=100)
     stage = Stage(tmp_path / "results", tmp_path / "dataset", vggish_files)
     stage.embed()
-    assert np.isnan(np.load(stage.folder / OUTPUTS["embeddings"])).all()
+    assert np.isnan(embeddings_in(stage.folder / OUTPUTS["embeddings"])).all()
     assert not np.load(stage.folder / OUTPUTS["pca"]).any()
     assert pd.read_csv(stage.folder / OUTPUTS["table"]).shape == (1, 132)
 
@@ -383,7 +401,7 @@ REFUSED_CHECKPOINTS = {
 @needs_tensorflow
 @pytest.mark.parametrize(("make", "message"), REFUSED_CHECKPOINTS.values(), ids=REFUSED_CHECKPOINTS)
 def test_wrong_checkpoints_are_refused(vggish_files, tmp_path, make, message):
-    import vggish
+    from wavspec import vggish
 
     checkpoint = make(vggish_files, tmp_path)[0].removesuffix(".index")
     with pytest.raises(vggish.CheckpointError, match=message), vggish.loaded(checkpoint, 1):
@@ -447,7 +465,7 @@ def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
         patch.setenv("PYTHONPATH", str(shadow))
         workflow.snakemake()
         output = workflow.snakemake("embeddings", check=False, **asked).stdout
-    assert "No module tensorflow: the embeddings need what requirements/embeddings.txt" in output
+    assert "No module tensorflow: the embeddings need what requirements/tensorflow.txt" in output
 
     output = workflow.snakemake("embeddings", "--dry-run", check=False).stdout
     assert "config key 'vggish_checkpoint': 'vggish/vggish_model.ckpt' is not a file" in output
@@ -472,11 +490,20 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
     assert outputs(workflow) == stage.outputs()
     assert workflow.planned("embeddings", **settings) == set()
 
+    # Neither records nor times decide.
+    shutil.rmtree(workflow.folder / ".snakemake")
+    copied = workflow.folder / "copied"
+    workflow.results = shutil.copytree(workflow.results, copied, copy_function=shutil.copy)
+    assert workflow.planned("embeddings", **settings) == set()
+
     write_wav(workflow.dataset / "no" / "0.wav", seed=7)
-    assert "embeddings" in workflow.planned("embeddings", **settings)
+    dry_run = workflow.snakemake("embeddings", "--dry-run", **settings).stdout
+    assert "embeddings" in jobs_named(dry_run)
+    assert "1 of 3 labels to embed: no\n" in dry_run
     before = parts(workflow)
     workflow.snakemake("embeddings", **settings)
-    assert {label for label, mtime in parts(workflow).items() if before[label] != mtime} == {"no"}
+    assert [label_of(part) for part in parts(workflow) - before] == ["no"]
+    assert [label_of(part) for part in before - parts(workflow)] == ["no"]
     stage.embed()
     assert outputs(workflow) == stage.outputs()
 
@@ -486,35 +513,58 @@ def test_a_killed_run_keeps_the_labels_that_it_finished(tmp_path, vggish_files):
     labels = ["a", "b", "c", "d"]
     workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", labels, clips=1))
     workflow.snakemake()
-    command = workflow.command("embeddings", **vggish_files.config)
-    with open(tmp_path / "output", "w") as file:
-        run = subprocess.Popen(
-            command, cwd=workflow.folder, stdout=file, stderr=file, start_new_session=True
-        )
-    deadline = time.monotonic() + 120
-    while len(parts(workflow)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    finished = {label: mtime for label, mtime in parts(workflow).items() if label == "a"}
-    assert finished
-    assert len(parts(workflow)) < len(labels)
+    run = workflow.start("embeddings", **vggish_files.config)
+    wait_until(lambda: len(parts(workflow)) >= 2, "two labels are embedded", 120)
+    kill_group(run)
+    finished = {part: part.stat().st_mtime_ns for part in parts(workflow)}
+    assert 2 <= len(finished) < len(labels)
     assert not any((workflow.results / file).exists() for file in OUTPUTS.values())
 
     workflow.snakemake("--unlock")
     workflow.snakemake("embeddings", **vggish_files.config)
-    assert parts(workflow).items() > finished.items()
+    assert len(parts(workflow)) == len(labels)
+    for part, mtime in finished.items():
+        assert part.stat().st_mtime_ns == mtime
     stage = Stage(tmp_path / "clean", workflow.dataset, vggish_files)
     stage.embed()
     assert outputs(workflow) == stage.outputs()
 
 
 def parts(workflow):
-    return {path.stem: path.stat().st_mtime_ns for path in workflow.results.glob("embeddings/*")}
+    return set(workflow.results.glob("embeddings/*.npy"))
 
 
 def outputs(workflow):
     return {name: (workflow.results / file).read_bytes() for name, file in OUTPUTS.items()}
+
+
+@needs_tensorflow
+def test_the_authors_next_notebooks_read_what_is_written(workflow, vggish_files, monkeypatch):
+    """Notebook 2's files, notebook 3's and the warm start's way to them, up to their training."""
+    write_wav(workflow.dataset / "no" / "short.wav", samples=8_000)
+    workflow.snakemake("embeddings", **vggish_files.config)
+    monkeypatch.chdir(workflow.results)
+
+    df = pd.read_csv("wavfile_df.csv", index_col=0)
+    audio = np.fromfile("wavfile_spec.dat").reshape((-1, 96, 64))
+    assert list(df.columns) == ["file_name", "label", "valid"]
+    assert len(audio) == len(df) == 7
+
+    embedded = np.fromfile("wavfile_embed.dat").reshape((-1, 128))
+    df = pd.read_csv("wavfile_embed.csv", index_col=0)
+    columns = [f"e{number}" for number in range(128)]
+    assert list(df.columns) == ["file_name", "label", "valid", *columns]
+    df = df[df.valid]
+    x, y = df[columns].to_numpy(), df["label"].to_numpy()
+    assert x.shape == (6, 128) and np.isfinite(x).all()
+    np.testing.assert_allclose(x, embedded[df.index], rtol=1e-6)
+    classes, codes = np.unique(y, return_inverse=True)
+    assert classes.tolist() == ["go", "no", "yes"] and codes.tolist() == [0, 0, 1, 1, 2, 2]
+
+    split = pd.read_csv("wavfile_split.csv", index_col=0)
+    training = df[split.loc[df.index, "split"] == "training"]
+    examples = audio[training.index][..., np.newaxis].astype(np.float32)
+    assert examples.shape == (len(training), 96, 64, 1)
 
 
 @needs_tensorflow
@@ -523,7 +573,7 @@ def test_the_released_weights_give_the_published_values():
     checkpoint, pca = (ROOT / config[key] for key in ("vggish_checkpoint", "vggish_pca"))
     if not (checkpoint.exists() and pca.exists()):
         pytest.skip("VGGish's released files are not where config.yaml has them")
-    import vggish
+    from wavspec import vggish
 
     sine = np.sin(2 * np.pi * 1000 * np.arange(3 * 16_000) / 16_000)
     with vggish.loaded(str(checkpoint), 2) as network:

@@ -3,52 +3,35 @@
 KILLS=30 python -m pytest tests/test_faults.py tries thirty kills in place of a few.
 """
 
+import errno
 import os
 import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import threading
 import time
 
 import psutil
 import pytest
-from conftest import Workflow, expected_outputs, jobs_named, make_dataset, write_wav
+from wavs import expected_outputs, make_dataset, write_wav
+from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
+ENDS = {"split", "concatenate"}
+JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
 
-def wait_until(condition, timeout=60):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def start(workflow):
-    return subprocess.Popen(
-        workflow.command(),
-        cwd=workflow.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def kill_tree(process):
-    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in tree:
-        member.kill()
-    psutil.wait_procs(tree)
+# Interrupted runs
 
 
 def finished_chunks(output):
     """The "spectrograms label" jobs that Snakemake announced as finished."""
     header = r"^(?:local)?rule spectrograms:\n(?: +.*\n)*? +"
     jobs = re.findall(rf"{header}jobid: (\d+)\n", output, re.MULTILINE)
-    labels = re.findall(rf"{header}wildcards: label=(.*)\n", output, re.MULTILINE)
+    labels = re.findall(rf"{header}wildcards: label=(.*), digest=", output, re.MULTILINE)
     finished = set(re.findall(r"^Finished jobid: (\d+) ", output, re.MULTILINE))
     return {
         f"spectrograms {label}" for job, label in zip(jobs, labels, strict=True) if job in finished
@@ -67,43 +50,88 @@ def recovers(workflow, output):
     for job in finished_chunks(output):
         assert after[job] == before[job]
     assert workflow.outputs() == expected_outputs(workflow.dataset)
-    assert {path.name for path in workflow.results.iterdir()} == {
-        *(".gitignore", "catalog", "chunks", "logs"),
-        *("wavfile_spec.dat", "wavfile_df.csv", "invalid.csv", "summary.txt"),
-    }
+    # A name stands for a whole file, and what is not whole has not been left behind.
+    labels = len(list(workflow.dataset.iterdir()))
+    kinds = [re.sub("[0-9a-f]{12}", "*", path.name) for path in workflow.results.iterdir()]
+    assert sorted(kinds) == [
+        *(".gitignore", "catalog", "catalog.*.csv", "chunks", "invalid.csv", "logs", "seals"),
+        *("summary.txt", "wavfile_df.csv", "wavfile_spec.dat", "wavfile_split.csv"),
+    ]
+    for folder, files in {"catalog": labels, "chunks": 2 * labels, "seals": 2}.items():
+        assert len(list((workflow.results / folder).iterdir())) == files
 
 
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_a_run_killed_at_any_moment_is_finished_by_the_next(tmp_path, seed):
-    """After any of the seven jobs, or a moment later, in the middle of the next."""
+    """After any of the six jobs, or a moment later, in the middle of the next."""
     workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=30))
     moment = random.Random(seed)
-    jobs_done = seed % 8
-    process = start(workflow)
+    jobs_done = (0, 1, 4, 5, 2, 3, 6)[seed % 7]
+    process = workflow.start()
     wait_until(lambda: len(workflow.written()) >= jobs_done or process.poll() is not None)
     time.sleep(moment.uniform(0, 0.5) if jobs_done else moment.uniform(0, 3))
-    if process.poll() is None:
-        kill_tree(process)
-    recovers(workflow, process.communicate()[0])
+    recovers(workflow, kill_group(process))
 
 
-def test_a_run_killed_while_it_concatenates(tmp_path):
-    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=500))
-    process = start(workflow)
-    wait_until((workflow.results / "wavfile_df.csv.part").exists)
-    os.killpg(process.pid, signal.SIGKILL)
-    output = process.communicate()[0]
+@pytest.fixture
+def large(tmp_path):
+    """The workflow with so many clips that their concatenation takes a while."""
+    return Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=500))
+
+
+def parts(workflow):
+    return list(workflow.results.glob(".*.part"))
+
+
+def test_a_run_killed_while_it_concatenates(large):
+    process = large.start()
+    wait_until(lambda: parts(large))
+    output = kill_group(process)
     assert len(finished_chunks(output)) == 3
-    spectrograms = workflow.results / "wavfile_spec.dat"
+    spectrograms = large.results / "wavfile_spec.dat"
     # On a slow machine the signal may come too late, but never to a part of the file.
     assert not spectrograms.exists() or spectrograms.stat().st_size == 1500 * 96 * 64 * 8
-    recovers(workflow, output)
+    recovers(large, output)
+
+
+@pytest.mark.parametrize("moment", ["when it starts", "while it writes"])
+def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, moment):
+    process = large.start()
+    [orphan] = wait_until(lambda: jobs_of(process, "concatenate.py"))
+    if moment == "while it writes":
+        wait_until(lambda: parts(large))
+    orphan.suspend()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert bool(parts(large)) == (moment == "while it writes")
+
+    write_wav(large.dataset / "no" / "0.wav", seed=7)
+    large.snakemake("--unlock")
+    large.snakemake()
+    outputs = large.outputs()
+    assert outputs == expected_outputs(large.dataset)
+
+    orphan.resume()
+    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    assert large.outputs() == outputs
+    large.snakemake()
+    assert large.outputs() == outputs
+
+
+def jobs_of(process, script):
+    """The running processes of a script that this run of Snakemake has started."""
+    return [
+        job
+        for job in psutil.Process(process.pid).children()
+        if job.cmdline() and job.cmdline()[-1].endswith(script)
+    ]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_finished_by_the_next(tmp_path, sent):
     workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=100))
-    process = start(workflow)
+    process = workflow.start()
     wait_until(lambda: list(workflow.results.glob("chunks/*.npy")))
     if sent == signal.SIGINT:
         os.killpg(process.pid, sent)  # what a terminal's Ctrl-C does
@@ -112,6 +140,17 @@ def test_an_interrupted_run_is_finished_by_the_next(tmp_path, sent):
     output = process.communicate(timeout=60)[0]
     assert process.returncode
     recovers(workflow, output)
+
+
+def test_two_runs_at_once_do_not_mix(workflow):
+    runs = [workflow.start(), workflow.start()]
+    outputs = [run.communicate()[0] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1]
+    assert sorted(map(bool, map(jobs_named, outputs))) == [False, True]
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
+# A machine that does not do its part
 
 
 @pytest.fixture
@@ -139,156 +178,13 @@ def test_a_full_disk_is_named_and_nothing_half_written_is_kept(small_disk, kilob
     resize(kilobytes)
     process = workflow.snakemake(check=False)
     assert process.returncode == 1
-    message = re.search(rf"^ *cannot write results/{stage}.*$", process.stdout, re.MULTILINE)[0]
+    message = re.search(rf"^ *cannot write .*results/{stage}.*$", process.stdout, re.MULTILINE)[0]
     assert "No space left" in message and "bytes needed" in message
     assert not (workflow.results / "wavfile_spec.dat").exists()
-    assert not list(workflow.results.glob("*.part"))
+    assert not list(workflow.results.rglob("*.part"))
     resize(10_000)
     workflow.snakemake()
     assert workflow.outputs() == expected_outputs(workflow.dataset)
-
-
-def during_the_run(workflow, change):
-    """Run the workflow; `change` the dataset right after the catalog of "no" is written."""
-    catalog = workflow.results / "catalog" / "no.csv"
-
-    def watch():
-        wait_until(lambda: catalog.exists() and catalog.stat().st_size > 40)
-        change()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    process = workflow.snakemake()
-    watcher.join()
-    return process
-
-
-def test_a_clip_that_vanishes_and_comes_back_is_healed_by_the_next_run(workflow):
-    clip, aside = workflow.dataset / "no" / "0.wav", workflow.folder / "aside.wav"
-    during_the_run(workflow, lambda: clip.rename(aside))
-    assert b"no/0.wav,no,vanished," in (workflow.results / "invalid.csv").read_bytes()
-    aside.rename(clip)
-    assert workflow.run() == {"spectrograms no", "concatenate"}
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
-    assert workflow.run() == set()
-
-
-def test_a_clip_that_changes_during_the_run_is_healed_by_the_next_run(workflow):
-    clip = workflow.dataset / "no" / "0.wav"
-    during_the_run(workflow, lambda: write_wav(clip, seed=9, samples=17_000))
-    assert workflow.run() == {"catalog no", "spectrograms no", "concatenate"}
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
-
-
-def test_a_clip_that_changes_before_its_catalog_is_not_recorded_as_it_was(workflow):
-    clip, aside = workflow.dataset / "yes" / "0.wav", workflow.folder / "aside.wav"
-
-    def move_aside():
-        wait_until((workflow.results / "logs").exists)
-        clip.rename(aside)
-
-    watcher = threading.Thread(target=move_aside)
-    watcher.start()
-    process = workflow.snakemake(check=False, cores=1)
-    watcher.join()
-    assert process.returncode == 1 and "run again" in process.stdout
-    aside.rename(clip)
-    workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
-
-
-@pytest.fixture
-def built(workflow):
-    workflow.snakemake()
-    return workflow
-
-
-@pytest.mark.parametrize(
-    ("lost", "jobs"),
-    [
-        ("chunks/no.npy", {"spectrograms no", "concatenate"}),
-        ("chunks/no.csv", {"spectrograms no", "concatenate"}),
-        ("catalog/no.csv", {"catalog no", "spectrograms no", "concatenate"}),
-        ("wavfile_spec.dat", {"concatenate"}),
-    ],
-)
-def test_what_is_deleted_by_hand_is_made_again(built, lost, jobs):
-    (built.results / lost).unlink()
-    assert built.run() == jobs
-    assert built.outputs() == expected_outputs(built.dataset)
-
-
-def cut(chunk):
-    os.truncate(chunk, chunk.stat().st_size - 49_152)
-
-
-def swap(one, other):
-    one.rename(f"{one}.aside")
-    other.rename(one)
-    one.with_name(f"{one.name}.aside").rename(other)
-
-
-TAMPERING = {
-    "chunk cut": ("chunks/no.npy", lambda chunks: cut(chunks / "no.npy")),
-    "chunks swapped": (
-        "chunks/go.npy",
-        lambda chunks: swap(chunks / "no.npy", chunks / "go.npy"),
-    ),
-    "chunks and tables swapped": (
-        "chunks/go.csv",
-        lambda chunks: [
-            swap(chunks / f"no.{kind}", chunks / f"go.{kind}") for kind in ("npy", "csv")
-        ],
-    ),
-    "table of another version": (
-        "chunks/no.csv",
-        lambda chunks: (chunks / "no.csv").write_text("path,valid\nno/0.wav,True\n"),
-    ),
-    "table cut": (
-        "chunks/no.csv",
-        lambda chunks: os.truncate(chunks / "no.csv", 120),
-    ),
-}
-
-
-@pytest.mark.parametrize(("named", "tamper"), TAMPERING.values(), ids=TAMPERING)
-def test_what_is_changed_by_hand_is_never_concatenated(built, named, tamper):
-    mtimes = {path: path.stat().st_mtime_ns for path in built.results.glob("c*/*")}
-    tamper(built.results / "chunks")
-    for path, mtime in mtimes.items():
-        os.utime(path, ns=(mtime, mtime))
-    write_wav(built.dataset / "yes" / "0.wav", seed=9)
-    process = built.snakemake(check=False)
-    assert process.returncode == 1
-    assert f"results/{named}" in process.stdout
-    assert not (built.results / "wavfile_spec.dat").exists()
-    for name in ("go", "no"):
-        for kind in ("npy", "csv"):
-            (built.results / "chunks" / f"{name}.{kind}").unlink()
-    assert built.run() == {"spectrograms go", "spectrograms no", "concatenate"}
-    assert built.outputs() == expected_outputs(built.dataset)
-
-
-def test_two_runs_at_once_do_not_mix(workflow):
-    runs = [start(workflow), start(workflow)]
-    outputs = [run.communicate()[0] for run in runs]
-    assert sorted(run.returncode for run in runs) == [0, 1]
-    assert sorted(map(bool, map(jobs_named, outputs))) == [False, True]
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
-
-
-def test_a_removed_label_is_reported(built):
-    shutil.rmtree(built.dataset / "no")
-    output = built.snakemake().stdout
-    assert re.search(r"^Of labels no longer .*: results/chunks/no.npy$", output, re.MULTILINE)
-
-
-def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
-    for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
-        write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
-        jobs = {"catalog no", "spectrograms no", "concatenate"}
-        assert built.run(results=spelling) == jobs
-        assert built.outputs() == expected_outputs(built.dataset)
 
 
 def test_a_broken_environment_ends_the_run_and_is_no_fault_of_the_clips(workflow):
@@ -302,3 +198,277 @@ def test_a_broken_environment_ends_the_run_and_is_no_fault_of_the_clips(workflow
     workflow.environment = None
     workflow.snakemake()
     assert not (workflow.results / "invalid.csv").read_text().count("\n") > 1
+
+
+# A dataset in motion
+
+
+def started(workflow):
+    """Whether the first job has begun, which has yet to look at the clips."""
+    return (workflow.results / "logs").exists()
+
+
+def cataloged(workflow):
+    """Whether the catalogs are whole; the jobs that read clips have yet to start."""
+    return list(workflow.results.glob("catalog.*.csv"))
+
+
+def said_run_again(workflow):
+    return [
+        log
+        for log in workflow.results.glob("logs/**/*.log")
+        if log.read_text().rstrip().endswith("run again")
+    ]
+
+
+def run_during(workflow, *changes):
+    """Run the workflow, which must not end well; make each (moment, change) during the run."""
+
+    def watch():
+        for moment, change in changes:
+            wait_until(lambda moment=moment: moment(workflow))
+            change()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    process = workflow.snakemake(check=False)
+    watcher.join()
+    assert process.returncode == 1
+    return process.stdout
+
+
+def change_size(clip):
+    write_wav(clip, seed=9, samples=17_000)
+
+
+def change_content(clip):
+    write_wav(clip, seed=9)
+
+
+def vanish(clip):
+    clip.unlink()
+
+
+@pytest.mark.parametrize("change", [change_size, change_content, vanish])
+def test_a_clip_that_changes_during_the_run_ends_its_label_alone(workflow, change):
+    clip = workflow.dataset / "no" / "0.wav"
+    output = run_during(workflow, (cataloged, lambda: change(clip)))
+    assert f"{clip} changed during the run: run again" in output
+    assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} == {"go.", "yes"}
+    assert not list(workflow.results.glob("wavfile*"))
+    assert workflow.run() == JOBS_OF_NO
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
+@pytest.mark.parametrize("exchange", [change_size, change_content])
+@pytest.mark.parametrize("moment", [started, cataloged])
+def test_a_clip_exchanged_and_exchanged_back_within_a_run(workflow, exchange, moment):
+    clip, aside = workflow.dataset / "no" / "0.wav", workflow.folder / "aside.wav"
+    run_during(
+        workflow,
+        (moment, lambda: [clip.rename(aside), exchange(clip)]),
+        (said_run_again, lambda: aside.rename(clip)),
+    )
+    assert not list(workflow.results.glob("chunks/no.*"))
+    assert {"spectrograms no", "concatenate"} <= workflow.run() <= JOBS_OF_NO
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
+@pytest.mark.parametrize(
+    ("script", "right", "wrong"),
+    [
+        ("wavspec/front_end.py", "LOG_OFFSET = 0.01", "LOG_OFFSET = 0.02"),
+        ("concatenate.py", "row.valid])", "not row.valid])"),
+    ],
+)
+def test_code_edited_during_a_run_and_put_back(workflow, script, right, wrong):
+    script = workflow.folder / "workflow_scripts" / script
+    text = script.read_text()
+    assert right in text
+    run_during(
+        workflow,
+        (cataloged, lambda: script.write_text(text.replace(right, wrong))),
+        (said_run_again, lambda: script.write_text(text)),
+    )
+    workflow.snakemake()
+    assert workflow.outputs() == expected_outputs(workflow.dataset)
+
+
+class WithoutPrivileges(Workflow):
+    """The workflow under a user who may not read every file, as root may."""
+
+    def command(self, *arguments, **config):
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        return [*(drop if os.geteuid() == 0 else []), *super().command(*arguments, **config)]
+
+
+def deny_by_mode(clip):
+    clip.chmod(0)
+
+
+def deny_by_acl(clip):
+    """Let an access control list deny the clip to this user, while its mode is still 0644."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a clip to another user, to be denied it then")
+    os.chown(clip, 65_534, -1)
+    no_id, user = 0xFFFFFFFF, os.geteuid()
+    # Linux's format: (tag, permissions, user) of owner, one named user, group, mask and others.
+    entries = [(1, 6, no_id), (2, 0, user), (4, 4, no_id), (16, 4, no_id), (32, 4, no_id)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(clip, "system.posix_acl_access", packed)
+    except OSError as error:
+        assert error.errno == errno.ENOTSUP
+        pytest.skip("this file system has no access control lists")
+    assert clip.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may read any file"
+)
+@pytest.mark.parametrize("deny", [deny_by_mode, deny_by_acl])
+def test_a_clip_that_may_not_be_read_is_an_invalid_row(tmp_path, deny):
+    workflow = WithoutPrivileges(tmp_path / "project", make_dataset(tmp_path / "dataset"))
+    deny(workflow.dataset / "no" / "0.wav")
+    workflow.snakemake()
+    [_, row] = (workflow.results / "invalid.csv").read_text().splitlines()
+    assert row.endswith("no/0.wav,no,unreadable,Permission denied,,,")
+    assert workflow.run() == set()
+
+
+# Results changed by hand
+
+
+@pytest.mark.parametrize(
+    ("lost", "jobs"),
+    [
+        ("chunks/no.*.npy", {"spectrograms no", "concatenate"}),
+        ("chunks/no.*.csv", {"spectrograms no", "concatenate"}),
+        ("wavfile_spec.dat", {"concatenate"}),
+        ("wavfile_split.csv", ENDS),
+        ("seals/concatenate.*", {"concatenate"}),
+        # What is made of them is still there.
+        ("catalog/no.*", set()),
+        ("catalog.*.csv", set()),
+    ],
+)
+def test_what_is_deleted_by_hand_is_made_again(built, lost, jobs):
+    [lost] = built.results.glob(lost)
+    lost.unlink()
+    assert built.run() == jobs
+    write_wav(built.dataset / "no" / "0.wav", seed=9)
+    assert built.run() == JOBS_OF_NO
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 20)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def append_rubbish(path):
+    with path.open("a") as file:
+        file.write('0,"\n')
+
+
+def cut_a_line(path):
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def swap(one, other):
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def swapped_with_go(*paths):
+    for path in paths:
+        [other] = path.parent.glob(f"go.*{path.suffix}")
+        swap(path, other)
+
+
+CHUNK, TABLE = "chunks/no.*.npy", "chunks/no.*.csv"
+TAMPERING = {
+    "chunk cut": (cut, CHUNK),
+    "chunk emptied": (empty, CHUNK),
+    "chunk with rubbish at its end": (append_rubbish, CHUNK),
+    "chunks swapped": (swapped_with_go, CHUNK),
+    "chunks and tables swapped": (swapped_with_go, CHUNK, TABLE),
+    "table cut": (cut, TABLE),
+    "table cut by a line": (cut_a_line, TABLE),
+    "table emptied": (empty, TABLE),
+    "table with rubbish at its end": (append_rubbish, TABLE),
+}
+
+
+@pytest.mark.parametrize("tamper", TAMPERING.values(), ids=TAMPERING)
+def test_what_is_changed_by_hand_is_never_concatenated(built, tamper):
+    change, *paths = tamper
+    change(*(next(built.results.glob(path)) for path in paths))
+    assert built.planned() == set()  # what was made of it before is right
+    write_wav(built.dataset / "yes" / "0.wav", seed=9)
+    named = set()
+    while (process := built.snakemake(check=False)).returncode:
+        assert not (built.results / "wavfile_spec.dat").exists()
+        named |= set(re.findall(r"chunks/(\w+)\..* Both were removed: run again", process.stdout))
+        assert len(named) <= 2 and "run again" in process.stdout
+    assert named == ({"go", "no"} if change is swapped_with_go else {"no"})
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+@pytest.mark.parametrize("change", [cut, cut_a_line, empty, append_rubbish, swapped_with_go])
+@pytest.mark.parametrize("needed_for", ["chunks/no.*.npy", "wavfile_split.csv"])
+def test_a_catalog_changed_by_hand_is_never_followed(built, change, needed_for):
+    catalog = built.catalog("no")
+    split = (built.results / "wavfile_split.csv").read_bytes()
+    change(catalog)
+    [needs_it] = built.results.glob(needed_for)
+    needs_it.unlink()
+    process = built.snakemake(check=False)
+    assert process.returncode == 1
+    assert f"{catalog}: the clips or the code changed during the run: run again" in process.stdout
+    built.snakemake()
+    assert built.outputs() == expected_outputs(built.dataset)
+    assert (built.results / "wavfile_split.csv").read_bytes() == split
+
+
+OUTPUTS = {
+    "wavfile_spec.dat": cut,
+    "wavfile_df.csv": empty,
+    "invalid.csv": append_rubbish,
+    "summary.txt": empty,
+    "seals/concatenate.*.csv": empty,
+}
+
+
+@pytest.mark.parametrize(("output", "change"), OUTPUTS.items(), ids=OUTPUTS)
+def test_an_output_changed_by_hand_is_named_and_made_again_once_deleted(built, output, change):
+    [output] = built.results.glob(output)
+    change(output)
+    process = built.snakemake(check=False)
+    assert process.returncode == 1
+    assert re.search(rf"^ *{output} is .*\. Delete it, and run again", process.stdout, re.MULTILINE)
+    output.unlink()
+    assert built.run() == {"concatenate"}
+    assert built.outputs() == expected_outputs(built.dataset)
+
+
+def test_a_chunk_from_the_future_is_as_good_as_any(built):
+    for path in (built.chunk("no"), built.chunk("go", ".csv"), built.catalog("yes")):
+        ahead = time.time() + 3600
+        os.utime(path, (ahead, ahead))
+    write_wav(built.dataset / "yes" / "0.wav", seed=9)
+    assert built.run() == {"catalog", "spectrograms yes", *ENDS}
+    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.run() == set()
+
+
+def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
+    for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
+        write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
+        assert built.run(results=spelling) == JOBS_OF_NO
+        assert built.outputs() == expected_outputs(built.dataset)

@@ -1,5 +1,6 @@
 """All labels' chunks to the two files that the next notebooks read, and an account of them."""
 
+import csv
 import errno
 import fcntl
 import os
@@ -28,7 +29,7 @@ CLIPS_FIELDS = ["", "file_name", "label", "valid"]
 INVALID_FIELDS = ["file_name", "label", *TableRow._fields[4:9]]
 
 
-def concatenate(dataset, tables, chunks, spectrograms, clips, invalid, summary, seal):
+def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, summary, seal):
     """Write the spectrograms and the table of all clips, label after label.
 
     Not one byte of a spectrogram passes through Python: the kernel copies the chunks, and on file
@@ -37,6 +38,7 @@ def concatenate(dataset, tables, chunks, spectrograms, clips, invalid, summary, 
     Args:
         dataset: the folder that the clips' paths lie below, as it is to stand in the tables.
         tables, chunks: lists of files, one for each label, in row order.
+        split: CSV file of each clip's speaker and side, for the summary.
         spectrograms: file to write: raw float64, C order, (N, 96 frames, 64 mel bands).
         clips: CSV file to write: index, file_name, label, valid (True or False); row i describes
             row i of `spectrograms`.
@@ -59,7 +61,7 @@ def concatenate(dataset, tables, chunks, spectrograms, clips, invalid, summary, 
             if copied != labels.total() * ROW_BYTES:
                 raise ChunkError("the chunks changed while they were copied: run again")
         with whole(summary) as part:
-            text = summarize(labels, outcomes, spectrograms, clips, invalid)
+            text = summarize(labels, outcomes, spectrograms, clips, invalid, split)
             Path(part).write_text(text, encoding="utf-8")
 
 
@@ -153,7 +155,7 @@ def append(source, target):
         shutil.copyfileobj(source, target, 2**20)
 
 
-def summarize(labels, outcomes, spectrograms, clips, invalid):
+def summarize(labels, outcomes, spectrograms, clips, invalid, split):
     """Return the closing words of a run, from the counts that `write_tables` returns."""
     count = labels.total()
     reasons = Counter({reason: n for reason, n in outcomes.items() if reason != "padded"})
@@ -167,10 +169,27 @@ def summarize(labels, outcomes, spectrograms, clips, invalid):
 {count} clips in {len(labels)} labels: {count - reasons.total()} valid{padded}, \
 {reasons.total()} invalid{f" ({causes}; see {invalid})" if causes else ""}
   {by_label}
+{split_in_words(split)}
 To load them (import numpy as np, pandas as pd):
   audio = np.fromfile("{spectrograms}").reshape((-1, 96, 64))
   df = pd.read_csv("{clips}", index_col=0)
 """
+
+
+def split_in_words(split):
+    """Return how many clips and speakers each side of the CSV file `split` has."""
+    clips, speakers = Counter(), {}
+    with open(split, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            side = row["split"] or "on no side"
+            clips[side] += 1
+            speakers.setdefault(side, set()).add(row["speaker"])
+    sides = [
+        f"{clips[side]} {side} ({len(speakers[side])} speakers)"
+        for side in ("training", "validation", "testing", "on no side")
+        if clips[side]
+    ]
+    return f"Split, see {split}: {', '.join(sides)}"
 
 
 if "snakemake" in globals():
@@ -179,9 +198,9 @@ if "snakemake" in globals():
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.tables,
             snakemake.input.chunks,
+            snakemake.input.split,
             **snakemake.output,
         )
-        current = {Path(chunk).stem for chunk in snakemake.input.chunks}
         for folder in snakemake.params.folders:
-            remove_superseded(folder, current)
+            remove_superseded(folder, {Path(chunk).stem for chunk in snakemake.input.chunks})
         print(Path(snakemake.output.summary).read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
@@ -13,9 +12,8 @@ from wavspec.chunk import (
     TableRow,
     chunk_bytes,
     chunk_header,
-    read_catalog,
+    clips_of,
 )
-from wavspec.digests import label_digest
 from wavspec.files import check_room, whole, whole_csv
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
 from wavspec.job import job
@@ -30,7 +28,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
 
     Args:
         dataset: the folder that the catalog's paths lie below.
-        catalog: CSV file of a label's clips, see `chunk.read_catalog`.
+        catalog: CSV file of a label's clips, see `chunk.clips_of`.
         digest: what `digests.label_digest` must say of these clips and of the code that runs. It
             stands in the names of the chunk and the table, and a name is a promise.
         chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
@@ -71,17 +69,6 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
                     counts["padded"] += sum(bool(row.padded) for row in rows)
         os.pwrite(file.fileno(), chunk_header(len(clips), table), 0)
     return counts
-
-
-def clips_of(catalog, digest, short_clips):
-    """Return the Clips in `catalog`, having seen that they are those of the digest."""
-    with suppress(ChunkError):
-        clips = read_catalog(catalog)
-        if label_digest(clips, short_clips) == digest:
-            return clips
-    # A catalog that broke its promise would do so again. The next run writes it anew.
-    os.remove(catalog)
-    raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
 def write_rows(dataset, clips, file, offset, short_clips, batch):

@@ -7,12 +7,14 @@ with zeros where a clip is invalid. Its table is a CSV file that says of each ro
 import csv
 import hashlib
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .dataset import Clip
-from .digests import digest_in
+from .digests import digest_in, label_digest
 from .front_end import EXAMPLE_SHAPE
 from .job import JobError
 
@@ -58,6 +60,20 @@ def read_catalog(path):
         ]
     except ValueError as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
+
+
+def clips_of(catalog, digest, short_clips):
+    """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
+
+    Raises:
+        ChunkError: they are not. The catalog is removed, so that the next run writes it anew.
+    """
+    with suppress(ChunkError, FileNotFoundError):
+        clips = read_catalog(catalog)
+        if label_digest(clips, short_clips) == digest:
+            return clips
+    Path(catalog).unlink(missing_ok=True)
+    raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
 def read_table(path):

@@ -52,18 +52,27 @@ def find_clips(folder):
     that one's clips are found already.
 
     Raises:
-        DatasetError: no clip, a folder that cannot be listed, or a name that no CSV file can carry
-            to pandas and back.
+        DatasetError: no such folder, no clip, a folder that cannot be listed, or a name that no
+            CSV file can carry to pandas and back.
     """
+    if not os.path.isdir(folder):
+        raise DatasetError(
+            f"config key 'dataset': {folder!r} is not a folder that exists. "
+            "Give the folder that holds a folder of WAV files for each label."
+        )
     if UNWRITABLE.search(os.path.abspath(folder)):
-        raise DatasetError(f"{folder!r} has control characters, or bytes that are not UTF-8")
+        raise DatasetError(
+            f"config key 'dataset': {folder!r} has control characters, or bytes that are not UTF-8"
+        )
     labels, other_audio = {}, Counter()
     for subfolder, clips, endings in walk(folder):
         if clips:
             labels.setdefault(label_of(folder, subfolder), []).extend(clips)
         other_audio.update(endings)
     if not labels:
-        raise DatasetError(f"{folder!r} holds no file whose name ends in .wav, however deep")
+        raise DatasetError(
+            f"config key 'dataset': {folder!r} holds no file whose name ends in .wav, however deep"
+        )
     check_names(labels)
     # Python orders strings by code point, which is the order of their UTF-8 bytes.
     return Dataset({label: sorted(labels[label]) for label in sorted(labels)}, other_audio)

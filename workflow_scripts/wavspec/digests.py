@@ -8,16 +8,45 @@ import hashlib
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERN = "[0-9a-f]{12}"
 
-# All that the bytes of a chunk and its table depend on, besides the clips and the configuration.
-SPECTROGRAM_CODE = (
-    *("spectrograms.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/dataset.py"),
-    *("wavspec/digests.py", "wavspec/files.py", "wavspec/front_end.py"),
-)
-SPECTROGRAM_PACKAGES = ("numpy", "resampy", "soundfile")
+
+class Code(NamedTuple):
+    """The code that a stage's files are made by, besides that of earlier stages."""
+
+    scripts: tuple  # files below `workflow_scripts`
+    packages: tuple  # those whose pinned versions in requirements/*.in count
+    env: str  # the file in `envs`, of which every byte counts
+
+
+CODE = {
+    "spectrograms": Code(
+        (
+            *("spectrograms.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/dataset.py"),
+            *("wavspec/digests.py", "wavspec/files.py", "wavspec/front_end.py"),
+        ),
+        ("numpy", "resampy", "soundfile"),
+        "front_end.yaml",
+    ),
+    "split": Code(("split.py", "wavspec/seals.py"), (), "front_end.yaml"),
+    "concatenate": Code(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
+    "pictures": Code(
+        (
+            *("pictures.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/front_end.py"),
+            "wavspec/seals.py",
+        ),
+        ("matplotlib", "numpy"),
+        "pictures.yaml",
+    ),
+    "embeddings": Code(
+        ("embeddings.py", "wavspec/seals.py", "wavspec/vggish.py"),
+        ("tensorflow", "tf-slim"),
+        "tensorflow.yaml",
+    ),
+}
 
 
 def digest(*things):
@@ -26,23 +55,14 @@ def digest(*things):
 
 
 @cache
-def code_digest(scripts, packages, env):
-    """Return the digest of code: of the content of files, and of the versions it runs with.
-
-    Args:
-        scripts: tuple of files, as paths below `workflow_scripts`.
-        packages: tuple of packages whose versions in requirements/*.in count.
-        env: file in `envs`, of which every byte counts.
-    """
-    content = [(ROOT / "workflow_scripts" / script).read_bytes() for script in scripts]
-    pin = re.compile(rf"^(?:{'|'.join(packages)})\s*[=<>~!].*$", re.MULTILINE)
+def code_digest(stage):
+    """Return the digest of the code of a stage, and of the versions that it runs with."""
+    code = CODE[stage]
+    content = [(ROOT / "workflow_scripts" / script).read_bytes() for script in code.scripts]
+    pin = re.compile(rf"^(?:{'|'.join(code.packages)})\s*[=<>~!].*$", re.MULTILINE)
     requirements = sorted((ROOT / "requirements").glob("*.in"))
     versions = [pin.findall(file.read_text(encoding="utf-8")) for file in requirements]
-    return digest(content, versions, (ROOT / "envs" / env).read_bytes())
-
-
-def spectrogram_code():
-    return code_digest(SPECTROGRAM_CODE, SPECTROGRAM_PACKAGES, "front_end.yaml")
+    return digest(content, versions, (ROOT / "envs" / code.env).read_bytes())
 
 
 def label_digest(clips, short_clips):
@@ -53,7 +73,7 @@ def label_digest(clips, short_clips):
         short_clips: the configuration's key of that name.
     """
     state = "".join(f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\n" for clip in clips)
-    return digest(state, short_clips, spectrogram_code())
+    return digest(state, short_clips, code_digest("spectrograms"))
 
 
 def content_digest(*files):
@@ -68,6 +88,11 @@ def content_digest(*files):
 def digest_in(file):
     """Return the digest in the name of `file`, `{name}.{digest}.{ending}`."""
     return Path(file).stem.rpartition(".")[2]
+
+
+def stage_of(seal):
+    """Return the stage of a seal, which its name begins with; see seals.py."""
+    return Path(seal).name.split(".")[0]
 
 
 def remove_superseded(folder, current):

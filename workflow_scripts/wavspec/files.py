@@ -2,11 +2,12 @@
 
 import csv
 import errno
+import glob
+import hashlib
 import os
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from .job import JobError
 
@@ -17,13 +18,13 @@ CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 def whole(path):
     """Give the name of a file to write, which takes the name `path` once all went well.
 
-    The given name is this writer's own. A job that goes on after Snakemake was killed therefore
-    cannot write into a file that a later run has finished.
+    The given name, of a part, is this writer's own. A job that goes on after Snakemake was killed
+    therefore cannot write into a file that a later run has finished.
 
     Raises:
         JobError: the file system has no room for the file, or does not let it be written.
     """
-    part = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.part")
+    part = f"{part_prefix(path)}{secrets.token_hex(8)}.part"
     try:
         yield part
         os.replace(part, path)
@@ -45,13 +46,20 @@ def whole_csv(path, fields):
         yield writer
 
 
-def remove_parts(folder):
-    """Remove the unfinished files that killed jobs left right in `folder`.
+def part_prefix(path):
+    """Return what the names of the parts of `path` begin with, however long its own name is."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}.")
 
-    If the job that writes one still goes on, it fails when it wants to give the file its name.
+
+def remove_parts(path):
+    """Remove the parts of the file `path` that killed jobs left.
+
+    If the job that writes one still goes on, it fails when it wants to give the part its name.
     """
-    for part in Path(folder).glob(".*.part"):
-        part.unlink(missing_ok=True)
+    for part in glob.glob(f"{glob.escape(part_prefix(path))}*.part"):
+        with suppress(FileNotFoundError):
+            os.remove(part)
 
 
 def check_room(path, size):

@@ -7,6 +7,8 @@ import time
 import traceback
 from contextlib import contextmanager, redirect_stdout
 
+from .digests import code_digest, stage_of
+
 
 class JobError(Exception):
     """Ends a job with its message and no traceback: the fault lies with data or machine."""
@@ -17,6 +19,8 @@ def job(snakemake):
     """Print to the job's log. If the work fails, say why there, and exit.
 
     Snakemake repeats it on the terminal. Two processes that print there at once would be garbled.
+    A job that writes a seal has the digest of its code in params. If the code was edited since the
+    run began, the job ends here, because the seal's name would not tell the truth.
     """
     log = snakemake.log[0]
     try:
@@ -24,6 +28,10 @@ def job(snakemake):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(snakemake.input)
+            if "seal" in snakemake.output.keys():
+                stage = stage_of(snakemake.output.seal)
+                if code_digest(stage) != snakemake.params.code:
+                    raise JobError(f"the code of {stage} changed during the run: run again")
             yield
     except (Exception, KeyboardInterrupt) as error:
         message = traceback.format_exc()

@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
+from .digests import stage_of
 from .files import remove_parts, whole_csv
 
 FIELDS = ["file", "bytes"]
@@ -19,21 +20,20 @@ FIELDS = ["file", "bytes"]
 def sealed(seal, outputs):
     """Write `outputs` inside the `with`; they are sealed when all went well.
 
-    The stage's earlier seals go before the first output is written. So do unfinished files beside
-    the outputs: a job that still writes one, because it outlived a killed Snakemake, fails.
+    The stage's earlier seals go before the first output is written. So do unfinished outputs: a job
+    that still writes one, because it outlived a killed Snakemake, fails.
 
     Args:
         seal: the file to write.
         outputs: the files that it is for.
     """
     seal = Path(seal)
-    for folder in {seal.parent, *(Path(output).parent for output in outputs)}:
-        remove_parts(folder)
-    stage = seal.name.split(".")[0]
+    for earlier in seal.parent.glob(f"{stage_of(seal)}.*.csv"):
+        earlier.unlink()
+    for output in outputs:
+        remove_parts(output)
+    yield
     with whole_csv(seal, FIELDS) as writer:
-        for earlier in seal.parent.glob(f"{stage}.*.csv"):
-            earlier.unlink()
-        yield
         for output in outputs:
             writer.writerow([os.path.relpath(output, seal.parent), os.path.getsize(output)])
 
@@ -47,9 +47,8 @@ def why_not_intact(seal):
     if not seal.exists():
         return None
     # A stage has one seal at a time. Two are there after an older copy was laid over the results.
-    stage = seal.name.split(".")[0]
-    if len(list(seal.parent.glob(f"{stage}.*.csv"))) > 1:
-        return f"{seal.parent} holds more than one seal of the stage {stage}"
+    if len(list(seal.parent.glob(f"{stage_of(seal)}.*.csv"))) > 1:
+        return f"{seal.parent} holds more than one seal of the stage {stage_of(seal)}"
     try:
         with open(seal, encoding="utf-8", newline="") as file:
             outputs = [

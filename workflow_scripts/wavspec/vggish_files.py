@@ -4,7 +4,7 @@ import glob
 import os
 from functools import cache
 
-from .digests import content_digest, digest
+from .digests import code_digest, content_digest, digest
 from .job import JobError
 
 
@@ -43,20 +43,22 @@ def weights_digest(*checkpoint):
     return content_digest(*checkpoint)
 
 
-def embedding_files(config, results, labels, network):
+def embedding_files(config, results, labels):
     """Return the file that keeps each label's embeddings, named after what they are made of.
 
     Args:
         config: the configuration.
         results: folder of the results.
         labels: {label as in the names of files: anything with its `digest`}.
-        network: digest of the network's code and of the versions that it runs with.
 
     Raises:
         JobError: there is no checkpoint.
     """
-    weights = weights_digest(*required_files(config, "vggish_checkpoint"))
+    network = (
+        weights_digest(*required_files(config, "vggish_checkpoint")),
+        code_digest("embeddings"),
+    )
     return [
-        f"{results}/embeddings/{name}.{digest(label.digest, weights, network)}.npy"
+        f"{results}/embeddings/{name}.{digest(label.digest, *network)}.npy"
         for name, label in labels.items()
     ]

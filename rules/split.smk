@@ -1,0 +1,24 @@
+# The lists decide, where they are.
+SPLIT_LISTS = [f"{DATASET}/validation_list.txt", f"{DATASET}/testing_list.txt"]
+SPLIT = seal_of(
+    "split", LABELS, config["split"], content_digest(*filter(os.path.isfile, SPLIT_LISTS))
+)
+
+
+rule split:
+    """The catalogs to the speaker of each clip, and its side: training, validation or testing."""
+    input:
+        index=ancient(INDEX),
+        catalogs=ancient(of_all_labels("<results>/catalog/{label}.{digest}.csv")),
+    output:
+        split="<results>/wavfile_split.csv",
+        seal=SPLIT,
+    log:
+        "<results>/logs/split.log",
+    localrule: True
+    conda:
+        "../envs/front_end.yaml"
+    params:
+        code=code_digest("split"),
+    script:
+        "../workflow_scripts/split.py"

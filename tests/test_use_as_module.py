@@ -1,0 +1,121 @@
+"""The workflow from elsewhere: as a module of another workflow, and from another folder.
+
+The copy of the project stands for one that is installed for all: nothing may be written into it.
+"""
+
+import shutil
+
+import pytest
+from wavs import expected_outputs, make_dataset, write_wav
+from workflow import Workflow, jobs_named
+
+OTHER_WORKFLOW = """\
+module spectrograms:
+    snakefile: "{project}/Snakefile"
+    config: {{"dataset": "clips", "results": "derived/spectrograms"}}
+
+use rule * from spectrograms as spectrograms_*
+
+rule count_clips:
+    default_target: True
+    input: rules.spectrograms_all.input, clips="derived/spectrograms/wavfile_df.csv"
+    output: "derived/clips.txt"
+    shell: "tail -n +2 {{input.clips}} | wc -l > {{output}}"
+"""
+JOBS = {
+    *("catalog", "spectrograms go", "spectrograms no", "spectrograms yes", "split", "concatenate"),
+}
+
+
+class Elsewhere(Workflow):
+    """Snakemake called from a folder that is not the project's."""
+
+    arguments = ()
+
+    def __init__(self, project, folder):
+        super().__init__(project, make_dataset(folder / "clips"))
+        self.project = project
+        self.folder = folder
+        self.results = folder / "derived" / "spectrograms"
+
+    def command(self, *arguments, cores=2, **config):
+        snakemake, *_ = super().command()
+        pairs = [f"{key}={value}" for key, value in config.items()]
+        config = ["--config", *pairs] if pairs else []
+        return [snakemake, "--cores", str(cores), *self.arguments, *arguments, *config]
+
+    def files(self):
+        """{file: mtime in ns} of everything in the project and in the folder."""
+        return {
+            path: path.stat().st_mtime_ns
+            for folder in (self.project, self.folder)
+            for path in folder.rglob("*")
+            if path.is_file() and not {".snakemake", "__pycache__"} & {*path.parts}
+        }
+
+    def files_of_the_project(self):
+        return {path for path in self.files() if path.is_relative_to(self.project)}
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    return Elsewhere(tmp_path / "project", tmp_path / "elsewhere")
+
+
+def test_as_a_module_of_another_workflow(elsewhere):
+    project = elsewhere.files_of_the_project()
+    snakefile = elsewhere.folder / "Snakefile"
+    snakefile.write_text(OTHER_WORKFLOW.format(project=elsewhere.project))
+    for clips, jobs in {6: JOBS, 7: JOBS - {"spectrograms go", "spectrograms yes"}}.items():
+        planned = {job.removeprefix("spectrograms_") for job in elsewhere.planned()}
+        assert planned == {*jobs, "count_clips"}
+        elsewhere.snakemake()
+        assert (elsewhere.folder / "derived" / "clips.txt").read_text().strip() == str(clips)
+        assert elsewhere.outputs() == expected_outputs(elsewhere.dataset, as_configured="clips")
+        assert elsewhere.planned() == set()
+        files = elsewhere.files()
+        elsewhere.snakemake()
+        assert elsewhere.files() == files
+        write_wav(elsewhere.dataset / "no" / "new.wav", seed=7)
+    assert elsewhere.files_of_the_project() == project
+
+
+def test_from_another_folder_with_all_keys_on_the_command_line(elsewhere):
+    project = elsewhere.files_of_the_project()
+    elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
+    config = {"dataset": "clips", "results": "derived/spectrograms"}
+    assert elsewhere.run(**config) == JOBS
+    assert elsewhere.outputs() == expected_outputs(elsewhere.dataset, as_configured="clips")
+    assert elsewhere.run(**config) == set()
+    assert elsewhere.files_of_the_project() == project
+
+
+def test_from_another_folder_with_a_configuration_there(elsewhere):
+    elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
+    (elsewhere.folder / "config.yaml").write_text("dataset: clips\nresults: derived/spectrograms\n")
+    assert elsewhere.run() == JOBS
+    assert elsewhere.run() == set()
+
+
+QUESTIONS = [["--dry-run"], ["--summary"], ["--list"], ["--lint"], ["--dag"]]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=[option for [option] in QUESTIONS])
+def test_a_question_changes_no_file(elsewhere, question):
+    """Asked before the first run, and when labels, clips, chunks and outputs were changed."""
+    elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
+    config = {"dataset": "clips", "results": "derived/spectrograms"}
+    files = elsewhere.files()
+    elsewhere.snakemake(*question, **config)
+    assert elsewhere.files() == files
+    elsewhere.snakemake(**config)
+    write_wav(elsewhere.dataset / "new" / "0.wav", seed=7)
+    (elsewhere.dataset / "go" / "0.wav").unlink()
+    shutil.rmtree(elsewhere.dataset / "yes")
+    elsewhere.chunk("no").unlink()
+    (elsewhere.results / "wavfile_df.csv").unlink()
+    files = elsewhere.files()
+    process = elsewhere.snakemake(*question, **config)
+    assert elsewhere.files() == files
+    if question == ["--dry-run"]:
+        assert jobs_named(process.stdout) == {*JOBS, "spectrograms new"} - {"spectrograms yes"}

@@ -1,0 +1,40 @@
+"""What config.yaml may say, and plain words where it says something else."""
+
+import os
+from pathlib import Path
+
+import yaml
+
+from .job import JobError
+
+
+def with_numbers(config):
+    """Return `config` with the numbers in its sections as numbers.
+
+    Snakemake takes for text what --config says inside of braces: split={validation: 20}.
+    """
+    return {
+        key: {name: yaml.safe_load(str(text)) for name, text in value.items()}
+        if isinstance(value, dict)
+        else value
+        for key, value in config.items()
+    }
+
+
+def in_plain_words(error):
+    """Return what a jsonschema.ValidationError says of a configuration, with the key in front."""
+    key = ".".join(map(str, error.absolute_path))
+    hint = ""
+    if error.validator == "type" and isinstance(error.instance, int | float):
+        hint = f". If {error.instance} is the name of a folder, write ./{error.instance}"
+    return f"config.yaml or --config: {f'key {key!r}: ' if key else ''}{error.message}{hint}"
+
+
+def check_results(folder):
+    """Raise JobError if the results cannot be written to `folder`, which need not exist yet."""
+    existing = next(parent for parent in Path(folder, "x").absolute().parents if parent.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise JobError(
+            f"config key 'results': {folder!r} cannot be written, {str(existing)!r} is no folder "
+            "or gives no permission. Give a folder, or the name of one to be made."
+        )
