@@ -24,7 +24,7 @@ def job(snakemake):
     """
     log = snakemake.log[0]
     try:
-        # Snakemake starts jobs deaf to Ctrl-C, see rules/common.smk.
+        # Jobs start deaf to Ctrl-C, see the Snakefile.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(snakemake.input)
