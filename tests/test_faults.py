@@ -20,7 +20,7 @@ from wavs import expected_outputs, make_dataset, write_wav
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
-ENDS = {"split", "concatenate"}
+ENDS = {"split", "concatenate", "pictures"}
 JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
 
@@ -54,10 +54,15 @@ def recovers(workflow, output):
     labels = len(list(workflow.dataset.iterdir()))
     kinds = [re.sub("[0-9a-f]{12}", "*", path.name) for path in workflow.results.iterdir()]
     assert sorted(kinds) == [
-        *(".gitignore", "catalog", "catalog.*.csv", "chunks", "invalid.csv", "logs", "seals"),
-        *("summary.txt", "wavfile_df.csv", "wavfile_spec.dat", "wavfile_split.csv"),
+        *("README.md", "catalog", "catalog.*.csv", "chunks", "invalid.csv", "logs", "pictures"),
+        *("seals", "summary.txt", "wavfile_df.csv", "wavfile_spec.dat", "wavfile_split.csv"),
     ]
-    for folder, files in {"catalog": labels, "chunks": 2 * labels, "seals": 2}.items():
+    for folder, files in {
+        "catalog": labels,
+        "chunks": 2 * labels,
+        "pictures": 4,
+        "seals": 3,
+    }.items():
         assert len(list((workflow.results / folder).iterdir())) == files
 
 
@@ -342,10 +347,10 @@ def test_a_clip_that_may_not_be_read_is_an_invalid_row(tmp_path, deny):
 @pytest.mark.parametrize(
     ("lost", "jobs"),
     [
-        ("chunks/no.*.npy", {"spectrograms no", "concatenate"}),
-        ("chunks/no.*.csv", {"spectrograms no", "concatenate"}),
+        ("chunks/no.*.npy", {"spectrograms no", "concatenate", "pictures"}),
+        ("chunks/no.*.csv", {"spectrograms no", "concatenate", "pictures"}),
         ("wavfile_spec.dat", {"concatenate"}),
-        ("wavfile_split.csv", ENDS),
+        ("wavfile_split.csv", {"split", "concatenate"}),
         ("seals/concatenate.*", {"concatenate"}),
         # What is made of them is still there.
         ("catalog/no.*", set()),
