@@ -193,7 +193,7 @@ def split_in_words(split):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         concatenate(
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.tables,

@@ -111,7 +111,7 @@ def read_lists(dataset, paths):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         counts, warnings = write_split(
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.catalogs,
