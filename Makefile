@@ -16,7 +16,7 @@ bin := .venv/bin
 
 run: setup
 	$(bin)/snakemake --cores $(CORES)
-	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER'
+	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER results=NEW_FOLDER'
 
 setup: .venv/run
 

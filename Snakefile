@@ -1,5 +1,5 @@
 # From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate, and split beside them. See README.md.
+# catalog -> spectrograms -> concatenate, with split and pictures beside them. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -14,11 +14,15 @@ beside = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
 configfile: next(filter(os.path.exists, ["config.yaml", beside]))
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
 include: "rules/split.smk"
 include: "rules/concatenate.smk"
+include: "rules/pictures.smk"
 include: "rules/embeddings.smk"
 
 
@@ -33,6 +37,8 @@ rule all:
         "<results>/wavfile_split.csv",
         "<results>/invalid.csv",
         "<results>/summary.txt",
+        lambda wildcards: intact(PICTURED),
+        rules.pictures.output,
         # Snakemake would not notice otherwise if one is missing although the files above are not.
         of_all_labels("<results>/chunks/{label}.{digest}.npy"),
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
@@ -40,3 +46,7 @@ rule all:
 
 onsuccess:
     print_summary()
+
+
+onerror:
+    print_failures()

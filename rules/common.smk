@@ -1,4 +1,5 @@
 # The configuration, and the labels with the digests that stand in the names of files.
+import atexit
 import csv
 import glob
 import os
@@ -14,8 +15,9 @@ sys.path.append(SCRIPTS)
 from wavspec.configuration import check_results, in_plain_words, put_python_first, with_numbers
 from wavspec.dataset import file_name_of, find_clips
 from wavspec.digests import PATTERN, code_digest, content_digest, digest, label_digest
+from wavspec.failures import describe
 from wavspec.job import JobError
-from wavspec.plan import announce, labels_to_compute
+from wavspec.plan import announce, labels_to_compute, surprises
 from wavspec.seals import why_not_intact
 
 put_python_first()
@@ -24,6 +26,10 @@ try:
     validate(config, "../schemas/config.schema.yaml")
 except WorkflowError as error:
     raise WorkflowError(in_plain_words(error.__context__)) from error
+
+# Ctrl-C reaches all processes of the terminal. A job that is not yet in its own code would answer
+# with a hundred lines of Snakemake's; once it is, `job` stops it.
+shell.prefix("set -euo pipefail; trap '' INT; ")
 
 DATASET = os.path.expanduser(config["dataset"])
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
@@ -55,7 +61,9 @@ def find_labels():
         name: Label(label_digest(clips[name], config["short_clips"]), len(clips[name]))
         for name in clips
     }
-    announce(labels_to_compute(labels, clips, RESULTS) or "All labels are computed.")
+    for line in surprises(DATASET, dataset, labels, RESULTS):
+        announce(f"Warning: {line}")
+    announce(labels_to_compute(labels, clips, RESULTS))
     return labels
 
 
@@ -103,3 +111,17 @@ def print_summary():
     if os.path.exists(CONCATENATED):
         with open(f"{RESULTS}/summary.txt", encoding="utf-8") as summary:
             print(summary.read())
+
+
+def print_failures():
+    """Say at the very end, below Snakemake's own last words, which jobs failed and why."""
+    failures = [
+        (job.rule.name, job.wildcards_dict.get("label", ""), job.log[0])
+        for failed in workflow.scheduler.failed
+        for job in (failed.jobs if failed.is_group() else [failed])
+        # Some of a group may have been done before another failed.
+        if not all(map(os.path.exists, job.output))
+    ]
+    end = describe(sorted(failures)) if failures else "Stopped. What is done stays done."
+    # sys.stderr is the progress bar's now, which would break long paths into lines.
+    atexit.register(print, end, file=sys.__stderr__)

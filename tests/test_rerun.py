@@ -11,7 +11,7 @@ import pytest
 from wavs import expected_outputs, make_dataset, write_wav
 from workflow import Workflow
 
-ENDS = {"split", "concatenate"}
+ENDS = {"split", "concatenate", "pictures"}
 ALL_JOBS = {"catalog", "spectrograms go", "spectrograms no", "spectrograms yes", *ENDS}
 JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 

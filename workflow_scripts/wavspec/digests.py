@@ -33,6 +33,14 @@ CODE = {
     ),
     "split": Code(("split.py", "wavspec/seals.py"), (), "front_end.yaml"),
     "concatenate": Code(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
+    "pictures": Code(
+        (
+            *("pictures.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/front_end.py"),
+            "wavspec/seals.py",
+        ),
+        ("matplotlib", "numpy"),
+        "pictures.yaml",
+    ),
     "embeddings": Code(
         ("embeddings.py", "wavspec/seals.py", "wavspec/vggish.py"),
         ("tensorflow", "tf-slim"),

@@ -1,10 +1,11 @@
 """What every script has around its work: a log, and an end in plain words."""
 
 import os
+import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 
 from .digests import code_digest, stage_of
 
@@ -15,7 +16,9 @@ class JobError(Exception):
 
 @contextmanager
 def job(log, inputs, seal=None, code=None):
-    """Print to the job's log. If the work fails, say why on the terminal and there, and exit.
+    """Print to the job's log. If the work fails, say why there, and exit.
+
+    Snakemake repeats it on the terminal. Two processes that print there at once would be garbled.
 
     Args:
         log: file to write.
@@ -25,19 +28,27 @@ def job(log, inputs, seal=None, code=None):
             since, the job ends here, because the seal's name would not tell the truth.
     """
     try:
+        # Snakemake starts jobs deaf to Ctrl-C, see rules/common.smk.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(inputs)
             if seal and code_digest(stage_of(seal)) != code:
                 raise JobError(f"the code of {stage_of(seal)} changed during the run: run again")
             yield
-    except Exception as error:
-        plain = isinstance(error, JobError | OSError)
-        message = str(error) if plain else traceback.format_exc()
-        print(message, file=sys.stderr)
-        # The log comes second, because it may lie on the very disk that is full.
-        with suppress(OSError), open(log, "a", encoding="utf-8") as file:
-            print(message, file=file)
+    except (Exception, KeyboardInterrupt) as error:
+        message = traceback.format_exc()
+        if isinstance(error, JobError | OSError):
+            message = str(error)
+        elif isinstance(error, KeyboardInterrupt):
+            message = "stopped by Ctrl-C"
+        try:
+            with open(log, "a", encoding="utf-8") as file:
+                print(message, file=file)
+        except OSError:  # the log may lie on the very disk that is full
+            print(message, file=sys.stderr)
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def bring_to_the_present(files):

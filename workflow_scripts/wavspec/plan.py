@@ -3,29 +3,30 @@
 Snakemake itself says only that the files of a label do not exist.
 """
 
+import csv
 import os
+import shutil
 import sys
 from functools import cache
 from pathlib import Path
 
-from .chunk import ChunkError, read_catalog
+from .chunk import ROW_BYTES, ChunkError, read_catalog
 from .digests import digest_in
 
 NAMED = 12  # labels named at most for one reason
 
 
 def labels_to_compute(labels, clips, results):
-    """Return a line that says which labels have no chunk yet and why, or None where all have.
+    """Return a line that says which labels have no chunk yet and why, or that all have.
 
     Args:
         labels: {label as in the names of files: anything with its `digest`}.
         clips: {label as in the names of files: list of its Clips}.
         results: folder of the results.
     """
-    chunks = {chunk.name for chunk in Path(results, "chunks").glob("*.npy")}
-    missing = [name for name in labels if f"{name}.{labels[name].digest}.npy" not in chunks]
+    missing = without_chunk(labels, results)
     if not missing:
-        return None
+        return f"All {len(labels)} labels are computed. The results lie in {results}"
     catalogs = {}
     for catalog in Path(results, "catalog").glob("*.csv"):
         catalogs[catalog.stem.rpartition(".")[0]] = catalog
@@ -35,6 +36,59 @@ def labels_to_compute(labels, clips, results):
         reasons.setdefault(reason, []).append(name)
     texts = [f"{shortened(names)} ({reason})" for reason, names in reasons.items()]
     return f"{len(missing)} of {len(labels)} labels to compute: {'; '.join(texts)}"
+
+
+def without_chunk(labels, results):
+    """Return the names of the labels that have no chunk yet."""
+    chunks = {chunk.name for chunk in Path(results, "chunks").glob("*.npy")}
+    return [name for name in labels if f"{name}.{labels[name].digest}.npy" not in chunks]
+
+
+def surprises(folder, dataset, labels, results):
+    """Yield lines about what the user may not have meant.
+
+    Args:
+        folder: folder of the dataset, as configured.
+        dataset: the Dataset that was found there.
+        labels: {label as in the names of files: anything with its `digest` and number of `clips`}.
+        results: folder of the results.
+    """
+    if dataset.other_audio:
+        endings = ", ".join(f"{count} {ending}" for ending, count in dataset.other_audio.items())
+        yield f"{dataset.other_audio.total()} audio files are not .wav, and not taken: {endings}"
+    if len(dataset.labels) == 1:
+        [label] = dataset.labels
+        yield f"All clips have one label, {label!r}. Should the dataset be the folder above?"
+    earlier = first_clip(f"{results}/wavfile_df.csv")
+    if earlier and not os.path.abspath(earlier).startswith(
+        os.path.join(os.path.abspath(folder), "")
+    ):
+        yield (
+            f"{results} holds another dataset's results, such as of {earlier}. They will be "
+            "replaced. To keep them, stop, and give --config results=ANOTHER_FOLDER"
+        )
+    missing = without_chunk(labels, results)
+    if missing:
+        # Chunks, and all of them once more in one file.
+        clips = sum(labels[name].clips for name in missing)
+        needed = ROW_BYTES * (clips + sum(label.clips for label in labels.values()))
+        free = shutil.disk_usage(existing(os.path.abspath(results))).free
+        if free < needed:
+            yield f"The run needs up to {needed:,} bytes, and {results} has {free:,} free"
+
+
+def first_clip(table):
+    """Return the file name in the first row of the CSV file `table`, or None."""
+    try:
+        with open(table, encoding="utf-8", newline="") as file:
+            return next(csv.DictReader(file), {}).get("file_name")
+    except (OSError, ValueError, csv.Error):
+        return None
+
+
+def existing(folder):
+    """Return `folder`, or the nearest folder above it that exists."""
+    return folder if os.path.isdir(folder) else existing(os.path.dirname(folder))
 
 
 def why(clips, catalog, digest):

@@ -1,0 +1,161 @@
+"""The report and its pages in a real browser: what they show, and that the pictures are drawn."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from wavs import make_dataset, write_wav
+from workflow import Workflow
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="install chromium to run this test")
+
+HELPERS = """
+async function until(condition) {
+  for (let tries = 0; tries < 500; tries++) {
+    const value = condition();
+    if (value) return value;
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+  throw Error("waited in vain until " + condition);
+}
+function named(elements, text) {
+  return [...document.querySelectorAll(elements)].find(it => it.textContent.trim() == text);
+}
+"""
+
+# Clicks through the report as a person does.
+TOUR = """
+const seen = {description: (await until(() => document.querySelector(".prose"))).textContent};
+async function open(category) {
+  named("nav a", "Results")?.click();
+  await until(() => named("nav a", "Statistics"));
+  named("nav a", category).click();
+  return [...(await until(() => document.querySelector("nav tbody"))).rows];
+}
+function colours(picture) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+}
+let shown = null;
+for (const category of ["Pictures", "Clips"]) {
+  seen[category] = {};
+  for (let place = 0; place < (await open(category)).length; place++) {
+    const row = (await open(category))[place];
+    const [eye, information] = row.querySelectorAll("a");
+    const found = seen[category][row.cells[0].textContent] = {};
+    if (!eye.download) {
+      eye.click();
+      const element = await until(() => {
+        const element = document.querySelector("#app > * > :not(nav) :is(img[src^=data], iframe)");
+        return element && element.src != shown && element;
+      });
+      shown = element.src;
+      found.element = element.tagName;
+      if (element.decode) {
+        await element.decode();
+        found.colours = colours(element);
+      }
+    }
+    information.click();
+    found.caption = (await until(() => document.querySelector("nav .prose"))).textContent;
+  }
+}
+return seen;
+"""
+
+# Types into the search field of the page of invalid clips.
+SEARCH = """
+const field = document.getElementById("search");
+const seen = {};
+for (const text of TEXTS) {
+  field.value = text;
+  field.dispatchEvent(new Event("input"));
+  const rows = [...document.getElementById("rows").rows].filter(row => row.offsetHeight);
+  seen[text] = rows.map(row => row.cells[0].textContent);
+}
+return seen;
+"""
+
+
+def visit(page, script, folder):
+    """Return what the body of a JavaScript function returns in a browser that opened `page`."""
+    visited = folder / "visited.html"
+    visited.write_text(f"""{page.read_text(encoding="utf-8")}
+<script>
+{HELPERS}
+(async () => {{
+{script}
+}})().catch(error => error.stack).then(seen => {{
+  const element = document.body.appendChild(document.createElement("pre"));
+  element.id = "seen";
+  element.textContent = JSON.stringify(seen);
+}});
+</script>""")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/browser"]
+    process = subprocess.run(
+        [CHROMIUM, *options, "--virtual-time-budget=60000", "--dump-dom", visited.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    [seen] = re.findall(r'<pre id="seen">(.*?)</pre>', process.stdout, re.DOTALL)
+    return json.loads(html.unescape(seen))
+
+
+def report(workflow, folder):
+    """Make the report of what is there; return it."""
+    path = folder / "report.html"
+    process = workflow.snakemake("--report", path)
+    assert "ERROR" not in process.stdout and "WARNING/2" not in process.stdout
+    return path
+
+
+@needs_chromium
+def test_the_report_shows_all_pictures_and_explains_them(tmp_path):
+    dataset = make_dataset(tmp_path / "data_set*`", labels=["猫", "a$b_c$d", "<b>"], clips=1)
+    write_wav(dataset / "猫" / "short.wav", samples=9_000)
+    workflow = Workflow(tmp_path / "project", dataset)
+    workflow.snakemake()
+    # The report needs no records, and the results may lie elsewhere now.
+    shutil.rmtree(workflow.folder / ".snakemake")
+    workflow.results = workflow.results.rename(tmp_path / "moved")
+
+    seen = visit(report(workflow, tmp_path), TOUR, tmp_path)
+
+    assert "4 clips in 3 labels: 3 valid" in seen["description"]
+    assert dataset.name in seen["description"]
+    assert len(seen["Pictures"]) == 3
+    for found in seen["Pictures"].values():
+        assert found["element"] == "IMG" and found["colours"] > 10
+        assert "What to look for" in found["caption"]
+    tables = seen["Clips"].values()
+    assert [found.get("element") for found in tables] == ["IFRAME", None]
+    assert all(found["caption"] for found in tables)
+
+
+@needs_chromium
+def test_the_invalid_clips_can_be_searched(tmp_path):
+    dataset = make_dataset(tmp_path / "dataset", labels=["<b>", "no"], clips=1)
+    for name in ("<b>/a.wav", "no/b.wav"):
+        write_wav(dataset / name, samples=9_000)
+    (dataset / "no" / "c.wav").write_bytes(b"no audio")
+    workflow = Workflow(tmp_path / "project", dataset)
+    workflow.snakemake()
+    texts = ["", "SHORT", "no/ short", "<b>", "nowhere"]
+    page = workflow.results / "pictures" / "invalid.html"
+    assert visit(page, SEARCH.replace("TEXTS", json.dumps(texts)), tmp_path) == {
+        "": ["<b>/a.wav", "no/b.wav", "no/c.wav"],
+        "SHORT": ["<b>/a.wav", "no/b.wav"],
+        "no/ short": ["no/b.wav"],
+        "<b>": ["<b>/a.wav"],
+        "nowhere": [],
+    }

@@ -1,0 +1,341 @@
+"""Tables and chunks to pictures of what the clips hold, and to a page of the invalid ones."""
+
+import html
+import logging
+import math
+import os
+import warnings
+from collections import Counter
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from wavspec.audio import SHORTEST_VALID, TOO_LONG
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, check_chunk, read_table
+from wavspec.dataset import label_of
+from wavspec.files import whole
+from wavspec.front_end import (
+    EXAMPLE_FRAMES,
+    EXAMPLE_SHAPE,
+    FRAME_LENGTH,
+    HOP_LENGTH,
+    LOG_OFFSET,
+    MEL_BANDS,
+    MEL_MAX,
+    MEL_MIN,
+    SAMPLE_RATE,
+    hertz_to_mel,
+)
+from wavspec.job import job
+from wavspec.seals import sealed
+
+MOST_LABELS = 100  # in one picture
+# The page of invalid clips stands in the report as a data: URL. Chromium shows none of over 2 MB,
+# and base64 makes it a third longer.
+MOST_BYTES = 1_500_000
+BIN = 0.015  # s: the widest bins that have both bounds of validity on an edge
+LONGEST = 200 * BIN  # s: longer clips count into the last bin
+
+# The colours of Okabe and Ito, which all people can tell apart.
+VALID = {"valid": "#0072B2", "padded": "#56B4E9"}
+INVALID = {
+    "too short": "#E69F00",
+    "too long": "#CC79A7",
+    "unreadable": "#D55E00",
+    "not finite": "#000000",
+}
+STYLE = {
+    # Text, not outlines: browsers have fonts for every script. And "$" begins no formula.
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    # The same picture has the same bytes each time.
+    "svg.hashsalt": "wavspec",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+SECONDS = (0.0, 0.5)  # marked below each spectrogram
+HERTZ = (250, 1000, 4000)  # and beside it
+
+
+class Label(NamedTuple):
+    """What the pictures show of a label."""
+
+    name: str
+    clips: int
+    outcomes: Counter  # {key of VALID or INVALID: clips}
+    lengths: Counter  # {(outcome, sample rate, samples): clips}, text as the table has it
+    invalid: list  # the TableRows of its invalid clips
+    example: np.ndarray | None  # (96, 64) float64: its first valid clip, if there is one
+
+
+def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal):
+    """Draw three pictures of all clips, SVG files, and write the page of the invalid ones.
+
+    Args:
+        dataset: the folder that the clips' paths lie below.
+        tables, chunks: lists of files, one for each label, in row order.
+        spectrograms: SVG file to write: a valid clip of each label.
+        outcomes: SVG file to write: how many clips of each label are valid, or invalid and why.
+        lengths: SVG file to write: how long the clips are.
+        invalid: HTML file to write: the invalid clips in a table that can be searched.
+        seal: file to write, see `seals`.
+
+    Raises:
+        ChunkError: a chunk or table is not what its name says.
+        JobError: an output cannot be written.
+    """
+    # matplotlib's own fonts have not all letters. The browser's have, and the picture leaves them
+    # to it.
+    warnings.filterwarnings("ignore", "Glyph")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with sealed(seal, (spectrograms, outcomes, lengths, invalid)):
+        labels = [read_label(dataset, *files) for files in zip(tables, chunks, strict=True)]
+        with whole(invalid) as part, open(part, "w", encoding="utf-8") as file:
+            file.write(page_of_invalid([row for label in labels for row in label.invalid]))
+        with matplotlib.rc_context(STYLE):
+            for path, figure in {
+                spectrograms: figure_of_spectrograms(labels),
+                outcomes: figure_of_outcomes(labels),
+                lengths: figure_of_lengths(labels),
+            }.items():
+                with whole(path) as part:
+                    figure.savefig(part, format="svg", metadata={"Date": None})
+
+
+def read_label(dataset, table, chunk):
+    """Return the Label that `table` and `chunk` describe.
+
+    Raises:
+        ChunkError: they are not what their names say.
+    """
+    lengths, invalid, first_valid, clips = Counter(), [], None, 0
+    for clips, row in enumerate(read_table(table), 1):
+        if row.valid:
+            outcome = "valid" if row.padded == "0" else "padded"
+            first_valid = clips - 1 if first_valid is None else first_valid
+        else:
+            outcome = row.reason
+            invalid.append(row)
+        lengths[outcome, row.sample_rate, row.samples] += 1
+    check_chunk(chunk, table, clips)
+    example = None
+    if first_valid is not None:
+        offset = HEADER_BYTES + first_valid * ROW_BYTES
+        example = np.fromfile(chunk, count=math.prod(EXAMPLE_SHAPE), offset=offset)
+        example = example.reshape(EXAMPLE_SHAPE)
+    outcomes = Counter()
+    for (outcome, *_), number in lengths.items():
+        outcomes[outcome] += number
+    name = label_of(dataset, os.path.dirname(row.path))
+    return Label(name, clips, outcomes, lengths, invalid, example)
+
+
+def figure_of_spectrograms(labels):
+    """Return a Figure of a grid of spectrograms, one of each label.
+
+    All are one image in one pair of axes: a pair for each would take ten times as long to draw.
+    """
+    labels = [label for label in labels if label.example is not None]
+    labels, title = chosen(
+        labels, lambda label: label.clips, "The first valid clip of each label", "the most clips"
+    )
+    columns = max(1, min(10, math.ceil(math.sqrt(len(labels)))))
+    rows = max(1, math.ceil(len(labels) / columns))
+    # A spectrogram and the room for its label, in pixels: one for each frame and mel band.
+    tile_width = EXAMPLE_FRAMES + 8
+    inch = tile_width / min(4, 12 / columns)
+    tile_height = MEL_BANDS + round(0.25 * inch)
+    pixels = np.full((rows * tile_height, columns * tile_width), np.nan)
+    width, height = columns * tile_width / inch, rows * tile_height / inch
+    figure = Figure(figsize=(width + 1.6, height + 1))
+    axes = axes_at(figure, 0.7, 0.5, width, height)
+    lefts = np.arange(columns) * tile_width
+    bottoms = np.arange(1, rows + 1) * tile_height
+    for place, label in enumerate(labels):
+        left, bottom = lefts[place % columns], bottoms[place // columns]
+        # Time to the right, and high frequencies at the top.
+        tile = slice(bottom - MEL_BANDS, bottom), slice(left, left + EXAMPLE_FRAMES)
+        pixels[tile] = label.example.T[::-1]
+        axes.text(left, bottom - MEL_BANDS - 0.06 * inch, shortened(label.name, tile_width / inch))
+    silence, loudest = math.log(LOG_OFFSET), np.nanmax(pixels, initial=0.0)
+    image = axes.imshow(
+        pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
+    )
+    times = np.add.outer(lefts, frame_at(np.array(SECONDS)))
+    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * columns)
+    bands = np.subtract.outer(bottoms - 1, band_at(np.array(HERTZ)))
+    axes.set_yticks(bands.ravel(), [str(frequency) for frequency in HERTZ] * rows)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+    axes.set_title(title, loc="left")
+    bar = axes_at(figure, width + 0.75, 0.5, 0.15, min(height, 3))
+    figure.colorbar(image, bar, label=f"ln(magnitude + {LOG_OFFSET})")
+    return figure
+
+
+def frame_at(seconds):
+    """Return the number of the frame, with a fraction, whose middle is at this time."""
+    return (seconds * SAMPLE_RATE - FRAME_LENGTH / 2) / HOP_LENGTH
+
+
+def band_at(hertz):
+    """Return the number of the mel band, with a fraction, whose centre is at this frequency."""
+    lowest, highest = hertz_to_mel(MEL_MIN), hertz_to_mel(MEL_MAX)
+    return (hertz_to_mel(hertz) - lowest) / (highest - lowest) * (MEL_BANDS + 1) - 1
+
+
+def figure_of_outcomes(labels):
+    """Return a Figure of how many clips of each label are valid, and how many invalid and why."""
+    labels, title = chosen(
+        labels,
+        lambda label: len(label.invalid),
+        "Valid and invalid clips of each label",
+        "the most invalid clips",
+    )
+    height = 0.18 * len(labels) + 0.2
+    figure = Figure(figsize=(10, height + 1.3))
+    places = range(len(labels))
+    for left, colors, meaning in (
+        (1.7, VALID, "valid clips"),
+        (5.9, INVALID, "invalid clips (another scale)"),
+    ):
+        axes = axes_at(figure, left, 0.6, 3.9, height)
+        done = np.zeros(len(labels))
+        for outcome, color in colors.items():
+            clips = np.array([label.outcomes[outcome] for label in labels])
+            if clips.any():
+                axes.barh(places, clips, left=done, color=color, label=outcome)
+                done += clips
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.set_xlim(0, done.max() * 1.02 or 1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_yticks([])
+        axes.set_xlabel(meaning)
+        if done.any():
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    figure.axes[0].set_yticks(places, [shortened(label.name, 1.5) for label in labels])
+    figure.axes[0].set_title(title, loc="left", pad=22)
+    return figure
+
+
+def figure_of_lengths(labels):
+    """Return a Figure of how long the clips are that could be read."""
+    bins = {outcome: np.zeros(round(LONGEST / BIN)) for outcome in VALID | INVALID}
+    for label in labels:
+        for (outcome, sample_rate, samples), clips in label.lengths.items():
+            if sample_rate:
+                # Not more than a rounding error below an edge counts as on it.
+                place = int(int(samples) / int(sample_rate) / BIN + 1e-6)
+                bins[outcome][min(place, len(bins[outcome]) - 1)] += clips
+    figure = Figure(figsize=(10, 4))
+    axes = axes_at(figure, 1, 0.6, 8.7, 2.8)
+    edges = np.arange(len(bins["valid"]) + 1) * BIN
+    done = np.zeros(len(edges) - 1)
+    for outcome, color in (VALID | INVALID).items():
+        if bins[outcome].any():
+            axes.stairs(
+                done + bins[outcome], edges, baseline=done, fill=True, color=color, label=outcome
+            )
+            done = done + bins[outcome]
+    for samples in (SHORTEST_VALID, TOO_LONG):
+        seconds = samples / SAMPLE_RATE
+        axes.axvline(seconds, color="black", linewidth=0.8, linestyle="--")
+        axes.text(
+            seconds + BIN, 1, f"{seconds:g} s", transform=axes.get_xaxis_transform(), va="top"
+        )
+    axes.set(
+        xlim=(0, LONGEST), xlabel=f"length (s); clips of over {LONGEST:g} s are in the last bin"
+    )
+    # Most data sets have nearly all clips in one bin; the others are to be seen, too.
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(0.5, max(10, 2 * done.max()))
+    axes.set_ylabel(f"clips in {BIN * 1000:g} ms")
+    axes.set_title("Lengths of the clips; those between the two lines can be valid", loc="left")
+    if done.any():
+        axes.legend(loc="upper right", frameon=False)
+    return figure
+
+
+def axes_at(figure, *box):
+    """Return new axes of `figure`, with left, bottom, width and height in inches."""
+    return figure.add_axes(np.array(box) / np.tile(figure.get_size_inches(), 2))
+
+
+def chosen(labels, key, title, meaning):
+    """Return the labels with the highest `key`, in row order, and the title that says so."""
+    if len(labels) <= MOST_LABELS:
+        return labels, title
+    highest = sorted(range(len(labels)), key=lambda place: -key(labels[place]))[:MOST_LABELS]
+    title = f"{title}: the {MOST_LABELS} of {len(labels)} labels with {meaning}"
+    return [labels[place] for place in sorted(highest)], title
+
+
+def shortened(name, inches):
+    """Return as much of a label's `name` as so many inches have room for."""
+    room = int(12 * inches)
+    return name if len(name) <= room else f"{name[: room - 1]}…"
+
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Invalid clips</title>
+<style>
+  body {{ font: 14px sans-serif; margin: 1em; }}
+  table {{ border-collapse: collapse; margin-top: 1em; }}
+  th, td {{ text-align: left; padding: 2px 12px 2px 0; border-bottom: 1px solid #ddd; }}
+</style>
+<label>Search: <input id="search" size="40" placeholder="label, file or reason" autofocus></label>
+<span id="count">{count}</span>
+<table>
+<thead><tr>{head}</tr></thead>
+<tbody id="rows">
+{rows}</tbody>
+</table>
+<script>
+  // A row is shown if it holds every word that is searched.
+  const rows = [...document.getElementById("rows").rows];
+  const texts = rows.map(row => row.textContent.toLowerCase());
+  document.getElementById("search").oninput = event => {{
+    const words = event.target.value.toLowerCase().split(/\\s+/);
+    let shown = 0;
+    rows.forEach((row, place) => {{
+      row.hidden = !words.every(word => texts[place].includes(word));
+      shown += !row.hidden;
+    }});
+    document.getElementById("count").textContent = `${{shown}} of ${{rows.length}} shown`;
+  }};
+</script>
+"""
+
+
+def page_of_invalid(rows):
+    """Return an HTML page with a table of TableRows, the invalid clips, and a search in it."""
+    fields = ("path", *TableRow._fields[4:9])
+    lines, room = [], MOST_BYTES - len(PAGE)
+    for row in rows:
+        line = f"<tr><td>{'<td>'.join(html.escape(text) for text in (row.path, *row[4:9]))}\n"
+        room -= len(line.encode())
+        if room < 0:
+            break
+        lines.append(line)
+    missing = f", the first {len(lines)} of them here, all in invalid.csv"
+    return PAGE.format(
+        count=f"{len(rows)} invalid clips{missing if len(lines) < len(rows) else ''}",
+        head="".join(f"<th>{field.replace('_', ' ')}" for field in fields),
+        rows="".join(lines),
+    )
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
+        draw(
+            os.path.expanduser(snakemake.config["dataset"]),
+            snakemake.input.tables,
+            snakemake.input.chunks,
+            **snakemake.output,
+        )
