@@ -6,13 +6,13 @@ testing clips is the one to expect for people whom the classifier has never hear
 """
 
 import csv
-import ctypes
 import json
 import math
 import os
 import platform
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -248,7 +248,6 @@ def set_up_tensorflow(threads, seed):
     import keras
     import tensorflow as tf
 
-    keep_freed_memory()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -258,19 +257,6 @@ def set_up_tensorflow(threads, seed):
         for gpu in tf.config.list_physical_devices("GPU")
     ]
     return f"GPU {gpus[0]}" if gpus else f"{threads} threads of the processor, no GPU seen"
-
-
-def keep_freed_memory():
-    """Have the C library keep the memory that TensorFlow frees, for the next training step.
-
-    By default it gives the tensors of a step back to the system, and the next step waits until as
-    many pages are cleared for it again. Training then takes twice the processor time (measured).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:  # glibc
-        top_pad, mmap_threshold = -2, -3
-        mallopt(top_pad, 64 << 20)
-        mallopt(mmap_threshold, 32 << 20)
 
 
 def batches(rows, size):
@@ -361,15 +347,18 @@ def train(network, examples, targets, rows, epochs, batch_size, seed, state, rep
         # Seeded by the epoch too, so that a training that goes on sees the same batches.
         random = np.random.default_rng([seed, epoch])
         order = batches(random.permutation(rows["training"]), batch_size)
-        fitted = network.fit(
-            training_batches(examples, targets, order, random, progress, epoch),
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-        ).history
+        sums = np.zeros(2)
+        # Not Keras' `fit`: TensorFlow's reader of Python generators has the C library give freed
+        # memory back to the system, and getting it again doubles the processor time (measured).
+        for batch in read_ahead(training_batches(examples, targets, order, random)):
+            step = network.train_on_batch(*batch, return_dict=True)
+            clips = len(batch[1])
+            sums += clips * np.array([step["loss"], step["accuracy"]])
+            progress.add(epoch, clips)
         seconds = time.monotonic() - start
+        trained = sums / len(rows["training"])
         validated = evaluate(network, examples, targets, rows["validation"])
-        history.append((epoch, fitted["loss"][0], fitted["accuracy"][0], *validated, seconds))
+        history.append((epoch, *trained, *validated, seconds))
         if best_epoch(history) == epoch:
             best = network.get_weights()
         save_state(state, history, variables, best)
@@ -378,12 +367,20 @@ def train(network, examples, targets, rows, epochs, batch_size, seed, state, rep
     return history
 
 
-def training_batches(examples, targets, order, random, progress, epoch):
+def training_batches(examples, targets, order, random):
     """Yield (examples, targets) for each array of row numbers in `order`."""
     for rows in order:
         batch = examples.read(rows)
         yield shifted(batch, random) if batch.ndim == 3 else batch, targets[rows].astype(np.int32)
-        progress.add(epoch, len(rows))
+
+
+def read_ahead(items):
+    """Yield the items of a generator, of which a thread always has the next one ready."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def shifted(spectrograms, random):
@@ -454,7 +451,7 @@ class Progress:
         now = time.monotonic()
         if now - self.last >= PROGRESS_INTERVAL:
             self.last = now
-            share = (self.done - 1) % self.clips / self.clips
+            share = self.done % self.clips / self.clips or 1
             pace = self.pace(epoch - 1 + share)
             self.report(f"epoch {epoch} of {self.epochs}: {share:.0%} of the clips; {pace}")
 
