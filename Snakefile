@@ -20,6 +20,7 @@ include: "rules/spectrograms.smk"
 include: "rules/split.smk"
 include: "rules/concatenate.smk"
 include: "rules/embeddings.smk"
+include: "rules/classifier.smk"
 
 
 rule all:

@@ -1,24 +1,19 @@
-# What the classifier's examples depend on, besides the clips.
-FEATURES = {
+from wavspec.digests import digest_in
+
+# The examples, their seal, and what they depend on besides the spectrograms.
+EXAMPLES, EXAMPLES_SEAL, MADE_OF = {
     "spectrograms": ("<results>/wavfile_spec.dat", CONCATENATED, ()),
     "embeddings": (
         "<results>/wavfile_embed.dat",
         EMBEDDED,
-        (NETWORK, *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca"))),
+        (
+            code_digest("embeddings"),
+            *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
+        ),
     ),
-}
-EXAMPLES, EXAMPLES_SEAL, EXAMPLES_STATE = FEATURES[config["classifier"]["features"]]
+}[config["classifier"]["features"]]
 # The dataset's path is not in it: a dataset that was moved need not be learnt again.
-CLASSIFIED = seal_of(
-    "classifier",
-    *(LABELS, digest_in(SPLIT), EXAMPLES_STATE),
-    config["classifier"],
-    code_digest(
-        ("classifier.py", "wavspec/seals.py"),
-        ("matplotlib", "numpy", "tensorflow"),
-        "tensorflow.yaml",
-    ),
-)
+CLASSIFIED = seal_of("classifier", LABELS, digest_in(SPLIT), MADE_OF, config["classifier"])
 
 
 rule classifier:
@@ -60,6 +55,7 @@ rule classifier:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
+        code=code_digest("classifier"),
         # Not an output: Snakemake would delete it before the job that goes on from it.
         state=f"{RESULTS}/classifier/training.{digest_in(CLASSIFIED)}.npz",
     script:

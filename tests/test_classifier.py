@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from classifier import (
     SIDES,
     Clips,
@@ -34,7 +35,7 @@ from classifier import (
 from matplotlib.image import imread
 from wavspec.front_end import waveform_to_examples
 from wavspec.job import JobError
-from workflow import ROOT
+from workflow import ROOT, Workflow
 
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"),
@@ -454,62 +455,67 @@ def test_a_confusion_matrix_of_many_labels_with_unusual_names(tmp_path):
     assert max(imread(tmp_path / "a.png").shape) < 4000
 
 
-SNAKEFILE = """
-config["classifier"] = dict(features="spectrograms", epochs=1, batch_size=16, seed=0)
-
-
-rule classifier:
-    input:
-        examples="examples.dat",
-        clips="clips.csv",
-        split="split.csv",
-    output:
-        model="classifier/model.keras",
-        metrics="classifier/metrics.json",
-        predictions="classifier/predictions.csv",
-        history="classifier/history.csv",
-        learning_curve=multiext("classifier/learning_curve", ".png", ".svg"),
-        confusion_matrix=multiext("classifier/confusion_matrix", ".png", ".svg"),
-        seal="seals/classifier.0123456789ab.csv",
-    log:
-        "classifier.log",
-    threads: 2
-    params:
-        state="classifier/training.0123456789ab.npz",
-    script:
-        {script!r}
-"""
-
-
-def snakemake(folder):
-    script = str(ROOT / "workflow_scripts" / "classifier.py")
-    (folder / "Snakefile").write_text(SNAKEFILE.format(script=script))
-    command = [Path(sys.executable).parent / "snakemake", "--cores", "2"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def words(tmp_path):
+    """The workflow with a dataset of two words by three speakers, one on each side."""
+    dataset = tmp_path / "dataset"
+    for word in ("chirp up", "tone"):
+        (dataset / word).mkdir(parents=True)
+        for speaker, side in enumerate(SIDES):
+            for take in range(3):
+                path = f"{word}/{side}_nohash_{take}.wav"
+                soundfile.write(dataset / path, say(word, speaker, take), 16_000)
+                if side != "training":
+                    with open(dataset / f"{side}_list.txt", "a") as file:
+                        file.write(f"{path}\n")
+    return Workflow(tmp_path / "project", dataset)
 
 
 @needs_tensorflow
-def test_as_a_job_of_snakemake(dataset, tmp_path):
-    for name in ("examples.dat", "clips.csv", "split.csv"):
-        shutil.copy(dataset.folder / name, tmp_path)
-    run = snakemake(tmp_path)
-    assert run.returncode == 0, run.stderr
-    for output in (run.stderr, (tmp_path / "classifier.log").read_text()):
-        assert "epoch 1 of 1: accuracy" in output
-        assert "no GPU seen" in output or "GPU " in output
-    written = {path.name for path in (tmp_path / "classifier").iterdir()}
-    pictures = {
-        f"{name}.{end}" for name in ("learning_curve", "confusion_matrix") for end in ("png", "svg")
-    }
-    assert written == {"model.keras", "metrics.json", "predictions.csv", "history.csv", *pictures}
-    with open(tmp_path / "seals" / "classifier.0123456789ab.csv", newline="") as file:
-        assert {os.path.basename(row["file"]) for row in csv.DictReader(file)} == written
+def test_what_a_change_trains_anew(words, tmp_path):
+    epoch = {"classifier": "{epochs: 1}"}
+    run = words.snakemake("classifier", **epoch)
+    log = (words.results / "logs" / "classifier.log").read_text()
+    for output in (run.stdout, log):
+        assert "epoch 1 of 1: accuracy" in output and "GPU" in output
+    folder = words.results / "classifier"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["clips"] == dict.fromkeys(SIDES, 6)
+    [seal] = words.results.glob("seals/classifier.*.csv")
+    with open(seal, newline="") as file:
+        sealed = {os.path.basename(row["file"]) for row in csv.DictReader(file)}
+    assert sealed == {path.name for path in folder.iterdir()}
+
+    assert words.planned("classifier", **epoch) == set()
+    shutil.rmtree(words.folder / ".snakemake")
+    assert words.planned("classifier", **epoch) == set()
+    assert words.planned("classifier", classifier="{epochs: 1, seed: 1}") == {"classifier"}
+    moved = tmp_path / "moved"
+    words.dataset.rename(moved)
+    assert words.planned("classifier", dataset=moved, **epoch) == set()
+    with open(moved / "testing_list.txt", "a") as file:
+        file.write("tone/training_nohash_0.wav\n")
+    assert "classifier" in words.planned("classifier", dataset=moved, **epoch)
 
 
-def test_a_refusal_is_one_plain_message(tmp_path):
-    Dataset(tmp_path, EVERYWHERE[:3], np.zeros((3, 96, 64)))
-    run = snakemake(tmp_path)
+def test_a_refusal_is_one_plain_message(workflow):
+    run = workflow.snakemake("classifier", check=False, split="{validation: 0}")
     assert run.returncode != 0
-    assert "only 'no' has any" in run.stderr and "Traceback" not in run.stderr
-    assert "only 'no' has any" in (tmp_path / "classifier.log").read_text()
-    assert not list((tmp_path / "seals").glob("*"))
+    log = (workflow.results / "logs" / "classifier.log").read_text()
+    for output in (run.stdout, log):
+        assert "no valid clip for validation" in output and "Traceback" not in output
+    assert not list(workflow.results.glob("seals/classifier.*"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ("{epochs: 0}", "classifier.epochs"),
+        ("{features: cepstra}", "classifier.features"),
+        ("{epoch: 3}", "epoch"),
+        ("{seed: -1}", "classifier.seed"),
+    ],
+)
+def test_keys_that_cannot_be_are_refused_by_name(workflow, keys, named):
+    run = workflow.snakemake("--dry-run", check=False, classifier=keys)
+    assert run.returncode != 0 and f"'{named}'" in run.stdout

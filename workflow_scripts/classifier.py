@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from wavspec.digests import remove_superseded
-from wavspec.files import whole, whole_csv
+from wavspec.files import remove_parts, whole, whole_csv
 from wavspec.job import JobError, job
 from wavspec.seals import sealed
 
@@ -156,6 +156,7 @@ def classify(
         draw_learning_curve(learning_curve, log, accuracy)
         draw_confusion_matrix(confusion_matrix, confusion, labels, accuracy)
     remove_superseded(Path(state).parent, set())
+    remove_parts(state)
     report(
         f"accuracy {accuracy:.1%} on {len(rows['testing']):,} testing clips; the validation clips "
         f"chose epoch {summary['epoch']} of {epochs}"

@@ -38,6 +38,11 @@ CODE = {
         ("tensorflow", "tf-slim"),
         "tensorflow.yaml",
     ),
+    "classifier": Code(
+        ("classifier.py", "wavspec/seals.py"),
+        ("matplotlib", "numpy", "tensorflow"),
+        "tensorflow.yaml",
+    ),
 }
 
 
