@@ -46,6 +46,11 @@ CODE = {
         ("tensorflow", "tf-slim"),
         "tensorflow.yaml",
     ),
+    "classifier": Code(
+        ("classifier.py", "wavspec/seals.py"),
+        ("matplotlib", "numpy", "tensorflow"),
+        "tensorflow.yaml",
+    ),
 }
 
 
