@@ -45,6 +45,12 @@ rule all:
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
 
 
+onstart:
+    # Ctrl-C reaches all processes of the terminal. A job that is not yet in its own code would
+    # answer with a hundred lines of Snakemake's. Once it is, `job` stops it.
+    shell.prefix("set -euo pipefail; trap '' INT; ")
+
+
 onsuccess:
     print_summary()
 

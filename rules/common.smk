@@ -27,10 +27,6 @@ try:
 except WorkflowError as error:
     raise WorkflowError(in_plain_words(error.__context__)) from error
 
-# Ctrl-C reaches all processes of the terminal. A job that is not yet in its own code would answer
-# with a hundred lines of Snakemake's; once it is, `job` stops it.
-shell.prefix("set -euo pipefail; trap '' INT; ")
-
 DATASET = os.path.expanduser(config["dataset"])
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
 

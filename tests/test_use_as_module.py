@@ -23,7 +23,8 @@ rule count_clips:
     shell: "tail -n +2 {{input.clips}} | wc -l > {{output}}"
 """
 JOBS = {
-    *("catalog", "spectrograms go", "spectrograms no", "spectrograms yes", "split", "concatenate"),
+    *("catalog", "spectrograms go", "spectrograms no", "spectrograms yes"),
+    *("split", "concatenate", "pictures"),
 }
 
 

@@ -28,7 +28,7 @@ def job(log, inputs, seal=None, code=None):
             since, the job ends here, because the seal's name would not tell the truth.
     """
     try:
-        # Snakemake starts jobs deaf to Ctrl-C, see rules/common.smk.
+        # Jobs start deaf to Ctrl-C, see the Snakefile.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
             bring_to_the_present(inputs)
