@@ -116,8 +116,7 @@ def write_spectrograms(path, chunks):
     """Write the rows of all `chunks` to the file `path`; return how many bytes that were.
 
     Raises:
-        JobError: the file system has not the room.
-        OSError: a chunk cannot be read, or the file not be written.
+        OSError: a chunk cannot be read, or the file system has not the room for the file.
     """
     with open(path, "wb", buffering=0) as target:
         for number, chunk in enumerate(chunks):

@@ -8,7 +8,6 @@ from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
     HEADER_BYTES,
     ROW_BYTES,
-    ChunkError,
     TableRow,
     chunk_bytes,
     chunk_header,
@@ -46,7 +45,6 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         JobError: an output cannot be written.
     """
     clips = clips_of(catalog, digest, short_clips)
-    check_room(chunk, chunk_bytes(len(clips)))
     counts = Counter()
     batches = [ExampleBatch() for _ in range(threads)]
     with (
@@ -54,6 +52,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads) as pool,
     ):
+        check_room(chunk, chunk_bytes(len(clips)))
         with whole_csv(table, TableRow._fields) as writer:
 
             def write_part(first, batch):
