@@ -3,11 +3,13 @@
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
     HEADER_BYTES,
     ROW_BYTES,
+    ChunkError,
     TableRow,
     chunk_bytes,
     chunk_header,
@@ -44,7 +46,12 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         ChunkError: catalog, code or configuration have changed since the digest was computed.
         JobError: an output cannot be written.
     """
-    clips = clips_of(catalog, digest, short_clips)
+    try:
+        clips = clips_of(catalog, digest, short_clips)
+    except ChunkError:
+        # It would be refused again. The next run writes it anew.
+        Path(catalog).unlink(missing_ok=True)
+        raise
     counts = Counter()
     batches = [ExampleBatch() for _ in range(threads)]
     with (
