@@ -15,10 +15,10 @@ rule split:
         seal=SPLIT,
     log:
         "<results>/logs/split.log",
-    localrule: True
     # Before a label's job removes a catalog that it refuses: this job would miss its input, for
     # which Snakemake ends the whole run.
     priority: 1
+    localrule: True
     conda:
         "../envs/front_end.yaml"
     params:
