@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
@@ -46,8 +47,12 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         ChunkError: catalog, code or configuration have changed since the digest was computed.
         JobError: an output cannot be written.
     """
-    clips = clips_of(catalog, digest, short_clips)
-    check_room(chunk, chunk_bytes(len(clips)))
+    try:
+        clips = clips_of(catalog, digest, short_clips)
+    except ChunkError:
+        # It would be refused again. The next run writes it anew.
+        Path(catalog).unlink(missing_ok=True)
+        raise
     counts = Counter()
     batches = [ExampleBatch() for _ in range(threads)]
     with (
@@ -55,6 +60,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads) as pool,
     ):
+        check_room(chunk, chunk_bytes(len(clips)))
         with whole_csv(table, TableRow._fields) as writer:
 
             def write_part(first, batch):
