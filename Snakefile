@@ -24,6 +24,7 @@ include: "rules/split.smk"
 include: "rules/concatenate.smk"
 include: "rules/pictures.smk"
 include: "rules/embeddings.smk"
+include: "rules/classifier.smk"
 
 
 rule all:

@@ -10,8 +10,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 # The modules that the scripts share are shared with the rules, too.
-sys.path.append(os.path.join(os.path.dirname(workflow.snakefile), "..", "workflow_scripts"))
-from wavspec.configuration import check_results, in_plain_words, with_numbers
+SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
+sys.path.append(SCRIPTS)
+from wavspec.configuration import check_results, in_plain_words, put_python_first, with_numbers
 from wavspec.dataset import file_name_of, find_clips
 from wavspec.digests import PATTERN, code_digest, content_digest, digest, label_digest
 from wavspec.failures import describe
@@ -19,6 +20,7 @@ from wavspec.job import JobError
 from wavspec.plan import announce, labels_to_compute, surprises
 from wavspec.seals import why_not_intact
 
+put_python_first()
 config.update(with_numbers(config))
 try:
     validate(config, "../schemas/config.schema.yaml")

@@ -17,5 +17,11 @@ rule spectrograms:
         # In minutes. A local disk gives 5,000 clips a second; this allows for 33, as a cold network
         # disk may give, or clips that must be resampled.
         runtime=lambda wildcards, attempt: attempt * (1 + LABELS[wildcards.label].clips // 2000),
-    script:
-        "../workflow_scripts/spectrograms.py"
+    params:
+        script=f"{SCRIPTS}/spectrograms.py",
+        # A function, because Snakemake would take braces in the folder's name for wildcards.
+        dataset=lambda wildcards: DATASET,
+        short_clips=config["short_clips"],
+    shell:
+        "python {params.script:q} {params.dataset:q} {params.short_clips} {threads}"
+        " {input:q} {output:q} {log:q}"

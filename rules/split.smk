@@ -15,6 +15,9 @@ rule split:
         seal=SPLIT,
     log:
         "<results>/logs/split.log",
+    # Before a label's job removes a catalog that it refuses: this job would miss its input, for
+    # which Snakemake ends the whole run.
+    priority: 1
     localrule: True
     conda:
         "../envs/front_end.yaml"

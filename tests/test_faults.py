@@ -4,6 +4,7 @@ KILLS=30 python -m pytest tests/test_faults.py tries thirty kills in place of a 
 """
 
 import errno
+import glob
 import os
 import random
 import re
@@ -13,10 +14,12 @@ import struct
 import subprocess
 import threading
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 from wavs import expected_outputs, make_dataset, write_wav
+from wavspec.files import part_prefix
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
@@ -85,7 +88,8 @@ def large(tmp_path):
 
 
 def parts(workflow):
-    return list(workflow.results.glob(".*.part"))
+    """The unfinished files that are to become the spectrograms."""
+    return glob.glob(f"{part_prefix(workflow.results / 'wavfile_spec.dat')}*")
 
 
 def test_a_run_killed_while_it_concatenates(large):
@@ -126,11 +130,12 @@ def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, mom
 
 def jobs_of(process, script):
     """The running processes of a script that this run of Snakemake has started."""
-    return [
-        job
-        for job in psutil.Process(process.pid).children()
-        if job.cmdline() and job.cmdline()[-1].endswith(script)
-    ]
+    jobs = []
+    for job in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if any(argument.endswith(script) for argument in job.cmdline()):
+                jobs.append(job)
+    return jobs
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -183,8 +188,9 @@ def test_a_full_disk_is_named_and_nothing_half_written_is_kept(small_disk, kilob
     resize(kilobytes)
     process = workflow.snakemake(check=False)
     assert process.returncode == 1
-    message = re.search(rf"^ *cannot write .*results/{stage}.*$", process.stdout, re.MULTILINE)[0]
-    assert "No space left" in message and "bytes needed" in message
+    message = re.search(rf"^ *cannot write .*results/{stage}.*$", process.stdout, re.MULTILINE)
+    assert message, process.stdout
+    assert "No space left" in message[0] and "bytes needed" in message[0]
     assert not (workflow.results / "wavfile_spec.dat").exists()
     assert not list(workflow.results.rglob("*.part"))
     resize(10_000)
@@ -260,7 +266,7 @@ def test_a_clip_that_changes_during_the_run_ends_its_label_alone(workflow, chang
     output = run_during(workflow, (cataloged, lambda: change(clip)))
     assert f"{clip} changed during the run: run again" in output
     assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} == {"go.", "yes"}
-    assert not list(workflow.results.glob("wavfile*"))
+    assert not (workflow.results / "wavfile_spec.dat").exists()
     assert workflow.run() == JOBS_OF_NO
     assert workflow.outputs() == expected_outputs(workflow.dataset)
 

@@ -45,7 +45,7 @@ def write_catalogs(dataset, catalogs, index):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input):
         write_catalogs(
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.output.catalogs,

@@ -56,8 +56,11 @@ def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, su
         # The kernel copies meanwhile, in this thread, where Ctrl-C ends the copy.
         counts = pool.submit(write_tables, dataset, tables, chunks, clips, invalid)
         with whole(spectrograms) as part:
-            copied = write_spectrograms(part, chunks)
-            labels, outcomes = counts.result()
+            try:
+                copied = write_spectrograms(part, chunks)
+            finally:
+                # It removes a chunk that it refuses, which is then missing above: it says why.
+                labels, outcomes = counts.result()
             if copied != labels.total() * ROW_BYTES:
                 raise ChunkError("the chunks changed while they were copied: run again")
         with whole(summary) as part:
@@ -116,8 +119,7 @@ def write_spectrograms(path, chunks):
     """Write the rows of all `chunks` to the file `path`; return how many bytes that were.
 
     Raises:
-        JobError: the file system has not the room.
-        OSError: a chunk cannot be read, or the file not be written.
+        OSError: a chunk cannot be read, or the file system has not the room for the file.
     """
     with open(path, "wb", buffering=0) as target:
         for number, chunk in enumerate(chunks):
@@ -193,7 +195,7 @@ def split_in_words(split):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         concatenate(
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.tables,

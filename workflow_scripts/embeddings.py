@@ -250,7 +250,7 @@ def report(line):
 if "snakemake" in globals():
     # Its C++ would tell the terminal of processors' instructions and absent GPUs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         try:
             embed(
                 snakemake.input.tables,

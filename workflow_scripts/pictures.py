@@ -332,7 +332,7 @@ def page_of_invalid(rows):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         draw(
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.tables,

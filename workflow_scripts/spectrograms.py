@@ -1,19 +1,21 @@
 """A label's clips to one chunk: their log-mel examples, and a table of which are valid and why."""
 
 import os
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
     HEADER_BYTES,
     ROW_BYTES,
-    ChunkError,
     TableRow,
     chunk_bytes,
     chunk_header,
     clips_of,
 )
+from wavspec.digests import digest_in
 from wavspec.files import check_room, whole, whole_csv
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
 from wavspec.job import job
@@ -45,8 +47,12 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         ChunkError: catalog, code or configuration have changed since the digest was computed.
         JobError: an output cannot be written.
     """
-    clips = clips_of(catalog, digest, short_clips)
-    check_room(chunk, chunk_bytes(len(clips)))
+    try:
+        clips = clips_of(catalog, digest, short_clips)
+    except ChunkError:
+        # It would be refused again. The next run writes it anew.
+        Path(catalog).unlink(missing_ok=True)
+        raise
     counts = Counter()
     batches = [ExampleBatch() for _ in range(threads)]
     with (
@@ -54,6 +60,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads) as pool,
     ):
+        check_room(chunk, chunk_bytes(len(clips)))
         with whole_csv(table, TableRow._fields) as writer:
 
             def write_part(first, batch):
@@ -67,7 +74,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
                     writer.writerows(rows)
                     counts.update(row.reason or "valid" for row in rows)
                     counts["padded"] += sum(bool(row.padded) for row in rows)
-        os.pwrite(file.fileno(), chunk_header(len(clips), table), 0)
+        write_at(file.fileno(), 0, chunk_header(len(clips), table))
     return counts
 
 
@@ -86,8 +93,16 @@ def write_rows(dataset, clips, file, offset, short_clips, batch):
                 invalid.append(place)
         examples = batch.log_mel()
         examples[invalid] = 0.0
-        os.pwrite(file, examples[: len(rows) - first], offset + first * ROW_BYTES)
+        examples = examples[: len(rows) - first]
+        write_at(file, offset + first * ROW_BYTES, memoryview(examples).cast("B"))
     return rows
+
+
+def write_at(file, offset, data):
+    """Write all of `data` at `offset` of the open `file`. A disk that gets full takes a part."""
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written
 
 
 def judged(dataset, clip, short_clips):
@@ -103,15 +118,18 @@ def judged(dataset, clip, short_clips):
     return TableRow(*clip, True, "", "", *format, padded), samples
 
 
-if "snakemake" in globals():
-    with job(snakemake):
+# Not a `script:` of Snakemake's, whose preamble takes as long as numpy's import: a dataset of many
+# labels would wait for little else.
+if __name__ == "__main__":
+    dataset, short_clips, threads, catalog, chunk, table, log = sys.argv[1:]
+    with job(log, [catalog]):
         counts = write_chunk(
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.input.catalog,
-            snakemake.wildcards.digest,
-            snakemake.output.chunk,
-            snakemake.output.table,
-            snakemake.config["short_clips"],
-            snakemake.threads,
+            dataset,
+            catalog,
+            digest_in(chunk),
+            chunk,
+            table,
+            short_clips,
+            int(threads),
         )
-        print(*(f"{count} {outcome}" for outcome, count in counts.items()), sep=", ")
+        print(*(f"{count} {outcome}" for outcome, count in counts.items() if count), sep=", ")

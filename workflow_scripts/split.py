@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from wavspec.chunk import clips_of
+from wavspec.chunk import ChunkError, clips_of
 from wavspec.dataset import label_of
 from wavspec.digests import digest_in
 from wavspec.files import whole_csv
@@ -111,14 +111,20 @@ def read_lists(dataset, paths):
 
 
 if "snakemake" in globals():
-    with job(snakemake):
-        counts, warnings = write_split(
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.input.catalogs,
-            **snakemake.config["split"],
-            **snakemake.output,
-            short_clips=snakemake.config["short_clips"],
-        )
+    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
+        try:
+            counts, warnings = write_split(
+                os.path.expanduser(snakemake.config["dataset"]),
+                snakemake.input.catalogs,
+                **snakemake.config["split"],
+                **snakemake.output,
+                short_clips=snakemake.config["short_clips"],
+            )
+        except ChunkError:
+            # Without the index the next run writes all catalogs anew. The catalog that was refused
+            # stays, because the job of its label needs an input to start, and to refuse it, too.
+            os.remove(snakemake.input.index)
+            raise
         print(*(f"{count} {side or 'on no side'}" for side, count in counts.items()), sep=", ")
         for warning in warnings:
             print(warning)

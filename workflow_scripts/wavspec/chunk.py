@@ -8,7 +8,6 @@ import csv
 import hashlib
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -66,13 +65,12 @@ def clips_of(catalog, digest, short_clips):
     """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
 
     Raises:
-        ChunkError: they are not. The catalog is removed, so that the next run writes it anew.
+        ChunkError: they are not.
     """
     with suppress(ChunkError, FileNotFoundError):
         clips = read_catalog(catalog)
         if label_digest(clips, short_clips) == digest:
             return clips
-    Path(catalog).unlink(missing_ok=True)
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 

@@ -1,11 +1,22 @@
 """What config.yaml may say, and plain words where it says something else."""
 
 import os
+import sys
 from pathlib import Path
 
 import yaml
 
 from .job import JobError
+
+
+def put_python_first():
+    """Let the `python` in a rule's shell command be the one that Snakemake runs with.
+
+    A rule that runs in a conda environment of its own finds that one's before it.
+    """
+    os.environ["PATH"] = os.pathsep.join(
+        [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    )
 
 
 def with_numbers(config):

@@ -46,6 +46,11 @@ CODE = {
         ("tensorflow", "tf-slim"),
         "tensorflow.yaml",
     ),
+    "classifier": Code(
+        ("classifier.py", "wavspec/seals.py"),
+        ("matplotlib", "numpy", "tensorflow"),
+        "tensorflow.yaml",
+    ),
 }
 
 
@@ -98,11 +103,14 @@ def stage_of(seal):
 def remove_superseded(folder, current):
     """Remove the files in `folder` that have a digest in their names but are not of `current`.
 
+    So go the unfinished files that killed jobs left there.
+
     Args:
         folder: a folder of files `{name}.{digest}.{ending}`.
         current: set of "{name}.{digest}" to keep.
     """
     has_digest = re.compile(rf".*\.{PATTERN}")
     for file in Path(folder).glob("*"):
-        if file.stem not in current and has_digest.fullmatch(file.stem):
+        is_superseded = file.stem not in current and has_digest.fullmatch(file.stem)
+        if is_superseded or file.suffix == ".part":
             file.unlink(missing_ok=True)

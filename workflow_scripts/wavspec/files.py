@@ -63,7 +63,8 @@ def remove_parts(path):
 
 
 def check_room(path, size):
-    """Raise JobError if the file system of `path` has not `size` bytes left."""
+    """Raise OSError if the file system of `path` has not `size` bytes left."""
     free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if free < size:
-        raise JobError(f"cannot write {path}: No space left, {size:,} bytes needed, {free:,} free")
+        message = f"{os.strerror(errno.ENOSPC)}, {size:,} bytes needed, {free:,} free"
+        raise OSError(errno.ENOSPC, message)

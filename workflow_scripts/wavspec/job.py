@@ -15,23 +15,25 @@ class JobError(Exception):
 
 
 @contextmanager
-def job(snakemake):
+def job(log, inputs, seal=None, code=None):
     """Print to the job's log. If the work fails, say why there, and exit.
 
     Snakemake repeats it on the terminal. Two processes that print there at once would be garbled.
-    A job that writes a seal has the digest of its code in params. If the code was edited since the
-    run began, the job ends here, because the seal's name would not tell the truth.
+
+    Args:
+        log: file to write.
+        inputs: the job's input files.
+        seal: the seal that the job writes, if any.
+        code: what `code_digest` said of the job's stage when the run began. If the code was edited
+            since, the job ends here, because the seal's name would not tell the truth.
     """
-    log = snakemake.log[0]
     try:
         # Jobs start deaf to Ctrl-C, see the Snakefile.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
-            bring_to_the_present(snakemake.input)
-            if "seal" in snakemake.output.keys():
-                stage = stage_of(snakemake.output.seal)
-                if code_digest(stage) != snakemake.params.code:
-                    raise JobError(f"the code of {stage} changed during the run: run again")
+            bring_to_the_present(inputs)
+            if seal and code_digest(stage_of(seal)) != code:
+                raise JobError(f"the code of {stage_of(seal)} changed during the run: run again")
             yield
     except (Exception, KeyboardInterrupt) as error:
         message = traceback.format_exc()

@@ -1,0 +1,62 @@
+from wavspec.digests import digest_in
+
+# The examples, their seal, and what they depend on besides the spectrograms.
+EXAMPLES, EXAMPLES_SEAL, MADE_OF = {
+    "spectrograms": ("<results>/wavfile_spec.dat", CONCATENATED, ()),
+    "embeddings": (
+        "<results>/wavfile_embed.dat",
+        EMBEDDED,
+        (
+            code_digest("embeddings"),
+            *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
+        ),
+    ),
+}[config["classifier"]["features"]]
+# The dataset's path is not in it: a dataset that was moved need not be learnt again.
+CLASSIFIED = seal_of("classifier", LABELS, digest_in(SPLIT), MADE_OF, config["classifier"])
+
+
+rule classifier:
+    """A classifier of spoken words, trained and tested; off by default, asked for by its name."""
+    input:
+        examples_seal=ancient(EXAMPLES_SEAL),
+        split_seal=ancient(SPLIT),
+        examples=ancient(EXAMPLES),
+        clips=ancient("<results>/wavfile_df.csv"),
+        split=ancient("<results>/wavfile_split.csv"),
+    output:
+        model="<results>/classifier/model.keras",
+        metrics="<results>/classifier/metrics.json",
+        predictions="<results>/classifier/predictions.csv",
+        history="<results>/classifier/history.csv",
+        learning_curve=[
+            "<results>/classifier/learning_curve.png",
+            report(
+                "<results>/classifier/learning_curve.svg",
+                caption="../report/learning_curve.rst",
+                category="Classifier",
+            ),
+        ],
+        confusion_matrix=[
+            "<results>/classifier/confusion_matrix.png",
+            report(
+                "<results>/classifier/confusion_matrix.svg",
+                caption="../report/confusion_matrix.rst",
+                category="Classifier",
+            ),
+        ],
+        seal=CLASSIFIED,
+    log:
+        "<results>/logs/classifier.log",
+    conda:
+        "../envs/tensorflow.yaml"
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        code=code_digest("classifier"),
+        # Not an output: Snakemake would delete it before the job that goes on from it.
+        state=f"{RESULTS}/classifier/training.{digest_in(CLASSIFIED)}.npz",
+    script:
+        "../workflow_scripts/classifier.py"
