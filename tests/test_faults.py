@@ -192,7 +192,8 @@ def test_a_full_disk_is_named_and_nothing_half_written_is_kept(small_disk, kilob
     resize(kilobytes)
     process = workflow.snakemake(check=False)
     assert process.returncode == 1
-    message = re.search(rf"^ *cause: cannot write .*results/{stage}.*$", process.stdout, re.MULTILINE)
+    cause = rf"^ *cause: cannot write .*results/{stage}.*$"
+    message = re.search(cause, process.stdout, re.MULTILINE)
     assert message, process.stdout
     assert "No space left" in message[0] and "bytes needed" in message[0]
     assert not (workflow.results / "wavfile_spec.dat").exists()
