@@ -167,10 +167,10 @@ class Cluster:
 
     def start_accounting(self):
         """Start MariaDB and slurmdbd, and give the user an account, but not as the default."""
-        # nosync: the data need not outlive the machine.
+        # The data need not outlive the machine, and 4 MB of log in place of 96 are enough.
         options = (
             *("--no-defaults", f"--user={self.user}", f"--datadir={self.folder}/mariadb"),
-            "--innodb-flush-method=nosync",
+            *("--innodb-flush-method=nosync", "--innodb-log-file-size=4M"),
         )
         self.command(shlex.join(("mariadb-install-db", "--skip-test-db", *options)))
         self.start_daemon(

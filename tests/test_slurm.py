@@ -213,6 +213,15 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
     assert workflow.outputs() == expected_outputs(workflow.dataset)
 
 
+@pytest.mark.xfail(strict=True, reason="nine labels in one submission ask for 90 minutes")
+def test_a_queue_of_an_hour_takes_every_submission(cluster, tmp_path):
+    dataset = make_dataset(tmp_path / "dataset", [f"label {number}" for number in range(9)])
+    workflow = OnCluster(tmp_path / "project", dataset, cluster, partition="short")
+    written, submissions = workflow.run()
+    assert written == 9
+    assert [job.state for job in submissions] == ["COMPLETED", "COMPLETED"]
+
+
 def test_every_kind_of_lost_job_runs_again(cluster, tmp_path):
     dataset = make_slow_dataset(tmp_path / "dataset", ["cancelled", "lost", "memory", "time"])
     workflow = OnCluster(tmp_path / "project", dataset, cluster)
