@@ -53,7 +53,9 @@ rule classifier:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        # In minutes, at half the speed of two cores.
+        runtime=lambda wildcards, attempt: attempt
+        * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
     params:
         code=code_digest("classifier"),
         # Not an output: Snakemake would delete it before the job that goes on from it.

@@ -80,6 +80,7 @@ def read_labels():
 # A job on a cluster's node reads this file, too. It must not walk the dataset again, which may take
 # long there, and may have changed.
 LABELS = find_labels() if workflow.is_main_process else read_labels()
+CLIPS = sum(label.clips for label in LABELS.values())
 # Its name changes with any label's digest, so that it is made anew then.
 INDEX = f"{RESULTS}/catalog.{digest(LABELS)}.csv"
 

@@ -26,7 +26,7 @@ rule concatenate:
         "../envs/front_end.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         code=code_digest("concatenate"),
         folders=[f"{RESULTS}/chunks", f"{RESULTS}/logs/spectrograms"],

@@ -27,7 +27,9 @@ rule embeddings:
         "../envs/tensorflow.yaml"
     threads: 16
     resources:
-        mem_mb=2500,
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        # In minutes, at 33 clips a second: half of what one core embeds.
+        runtime=lambda wildcards, attempt: attempt * (10 + CLIPS // 2000),
     params:
         code=code_digest("embeddings"),
         checkpoint=lambda wildcards: required_files(config, "vggish_checkpoint"),

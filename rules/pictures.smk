@@ -34,11 +34,10 @@ rule pictures:
         seal=PICTURED,
     log:
         "<results>/logs/pictures.log",
+    # It takes two seconds, less than a submission to a cluster.
+    localrule: True
     conda:
         "../envs/pictures.yaml"
-    resources:
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=code_digest("pictures"),
     script:

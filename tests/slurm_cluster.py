@@ -1,8 +1,8 @@
 """A Slurm cluster of four virtual nodes on this machine, for as long as the tests need it.
 
-The daemons are the distribution's own: munged, slurmctld and a slurmd for each node, all of them
-children of the tests, on free ports of the loopback interface. Nothing outside of one folder is
-written. There is no accounting, so that the status command is squeue.
+The daemons are the distribution's own: munged, slurmctld and a slurmd for each node; for accounting
+also MariaDB and slurmdbd. All of them are children of the tests, on free ports of the loopback
+interface. Nothing outside of one folder is written.
 """
 
 import os
@@ -20,17 +20,22 @@ import psutil
 SBIN = os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"
 MISSING = [
     program
-    for program in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "setpriv")
+    for program in (
+        *("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "setpriv"),
+        *("slurmdbd", "sacct", "mariadbd", "mariadb-install-db"),
+    )
     if not shutil.which(program, path=SBIN)
 ]
+ACCOUNT = "project"
 NODES = ("node1", "node2", "node3", "node4")
 
-# MinJobAge: squeue has to know jobs that ended long ago. OverMemoryKill: in place of cgroups, which
-# not every container has. SlurmdTimeout: when a node that says nothing is given up.
+# MinJobAge: the tests ask squeue for jobs that ended long ago. OverMemoryKill: in place of cgroups,
+# which not every container has. SlurmdTimeout: when a node that says nothing is given up.
+# EnforcePartLimits: refuse a job that its partition can never run, or it would wait for ever.
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost=localhost(127.0.0.1)
-SlurmctldPort={ports[0]}
+SlurmctldPort={controller_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -53,10 +58,36 @@ SlurmdParameters=config_overrides
 MailProg=/bin/true
 MinJobAge=86400
 KillWait=2
+EnforcePartLimits=ALL
 SlurmdTimeout=10
 ReturnToService=2
-{nodes}
 PartitionName=main Nodes=ALL Default=YES DefaultTime=10 MaxTime=120 State=UP
+PartitionName=short Nodes=ALL DefaultTime=10 MaxTime=60 State=UP
+"""
+# Enforced associations: a job needs an account that its user belongs to.
+ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={database_port}
+AccountingStoragePass=socket={folder}/munge.socket
+AccountingStorageEnforce=associations
+AccountingStoreFlags=job_comment
+"""
+# StorageUser: MariaDB knows the system's user by the socket, and wants no password.
+# AllowNoDefAcct: for a user who must name an account.
+ACCOUNTING_DAEMON = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={database_port}
+CommunicationParameters=NoInAddrAny
+AllowNoDefAcct=yes
+SlurmUser={user}
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser={user}
 """
 NODE = "NodeName={} NodeHostname=localhost NodeAddr=127.0.0.1 Port={} CPUs=1 RealMemory=4000"
 FIELDS = {"id": "%i", "state": "%T", "node": "%N", "cpus": "%C", "memory": "%m", "limit": "%l"}
@@ -77,26 +108,32 @@ class Submission(NamedTuple):
 class Cluster:
     """A running cluster, in a folder of its own, until `stop`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, accounting):
         self.folder = folder
+        self.accounting = accounting
+        self.user = pwd.getpwuid(os.getuid()).pw_name
         self.environment = {
             **os.environ,
             "PATH": f"{folder}:{SBIN}",
             "SLURM_CONF": f"{folder}/slurm.conf",
+            "MYSQL_UNIX_PORT": f"{folder}/mariadb.socket",  # that slurmdbd has no option for
         }
         self.daemons = {}
-        ports = free_ports(1 + len(NODES))
+        database_port, controller_port, *node_ports = free_ports(2 + len(NODES))
+        values = {
+            "folder": folder,
+            "user": self.user,
+            "controller_port": controller_port,
+            "database_port": database_port,
+        }
+        settings = CONFIGURATION + (ACCOUNTING if accounting else "")
+        nodes = "\n".join(map(NODE.format, NODES, node_ports))
         (folder / "state").mkdir()
         (folder / "munge.key").write_bytes(os.urandom(128))
         (folder / "munge.key").chmod(0o400)
-        (folder / "slurm.conf").write_text(
-            CONFIGURATION.format(
-                folder=folder,
-                user=pwd.getpwuid(os.getuid()).pw_name,
-                ports=ports,
-                nodes="\n".join(map(NODE.format, NODES, ports[1:])),
-            )
-        )
+        (folder / "slurm.conf").write_text(settings.format(**values) + nodes)
+        (folder / "slurmdbd.conf").write_text(ACCOUNTING_DAEMON.format(**values))
+        (folder / "slurmdbd.conf").chmod(0o600)
         self.after_each_job("")
         # The plugin takes SLURM_CONF out of the environment that it starts srun in: on a site,
         # the file lies where Slurm looks for it unasked.
@@ -121,10 +158,45 @@ class Cluster:
             ),
         )
         wait_until((self.folder / "munge.socket").exists, "munged answers")
+        if self.accounting:
+            self.start_accounting()
         self.start_daemon("slurmctld", "slurmctld", "-D")
         for node in NODES:
             self.start_node(node)
         wait_until(lambda: self.idle_nodes() == set(NODES), "all nodes are idle")
+
+    def start_accounting(self):
+        """Start MariaDB and slurmdbd, and give the user an account, but not as the default."""
+        # The data need not outlive the machine, and 4 MB of log in place of 96 are enough.
+        options = (
+            *("--no-defaults", f"--user={self.user}", f"--datadir={self.folder}/mariadb"),
+            *("--innodb-flush-method=nosync", "--innodb-log-file-size=4M"),
+        )
+        self.command(shlex.join(("mariadb-install-db", "--skip-test-db", *options)))
+        self.start_daemon(
+            "mariadbd",
+            *("mariadbd", *options, "--skip-networking"),
+            *(f"--socket={self.folder}/mariadb.socket", f"--pid-file={self.folder}/mariadbd.pid"),
+        )
+        wait_until((self.folder / "mariadb.socket").exists, "MariaDB answers")
+        self.start_daemon("slurmdbd", "slurmdbd", "-D")
+        wait_until(self.has_accounting, "slurmdbd answers")
+        # Slurm itself gives root the account of that name.
+        for change in (
+            "add cluster tests",
+            f"add account {ACCOUNT}",
+            f"add user {self.user} account={ACCOUNT}",
+            f"modify user {self.user} set defaultaccount=",
+            "delete user root account=root",
+        ):
+            self.command(f"sacctmgr --immediate {change}")
+
+    def has_accounting(self):
+        try:
+            self.command("sacctmgr --noheader list cluster")
+        except subprocess.CalledProcessError:
+            return False  # slurmdbd has not come up yet
+        return True
 
     def start_node(self, node):
         (self.folder / node).mkdir(exist_ok=True)
