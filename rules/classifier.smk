@@ -1,5 +1,3 @@
-from wavspec.digests import digest_in
-
 # The examples, their seal, and what they depend on besides the spectrograms.
 EXAMPLES, EXAMPLES_SEAL, MADE_OF = {
     "spectrograms": ("<results>/wavfile_spec.dat", CONCATENATED, ()),

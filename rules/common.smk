@@ -14,7 +14,7 @@ SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_s
 sys.path.append(SCRIPTS)
 from wavspec.configuration import check_results, in_plain_words, put_python_first, with_numbers
 from wavspec.dataset import file_name_of, find_clips
-from wavspec.digests import PATTERN, code_digest, content_digest, digest, label_digest
+from wavspec.digests import PATTERN, code_digest, content_digest, digest, digest_in, label_digest
 from wavspec.failures import describe
 from wavspec.job import JobError
 from wavspec.plan import announce, labels_to_compute, surprises

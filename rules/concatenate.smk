@@ -1,4 +1,4 @@
-CONCATENATED = seal_of("concatenate", DATASET, LABELS, SPLIT)
+CONCATENATED = seal_of("concatenate", DATASET, LABELS, digest_in(SPLIT))
 
 
 rule concatenate:

@@ -4,7 +4,7 @@ from wavspec.vggish_files import embedding_files, required_files, state_of
 # The checkpoint's content is not in it: it takes a second to read, which every run would wait for.
 EMBEDDED = seal_of(
     "embeddings",
-    *(CONCATENATED, LABELS),
+    *(digest_in(CONCATENATED), LABELS),
     *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
 )
 

@@ -6,6 +6,8 @@ import os
 # front end other last bits.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import shutil
+
 import pytest
 from wavs import make_dataset
 from workflow import Workflow
@@ -17,8 +19,16 @@ def workflow(tmp_path):
     return Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset"))
 
 
+@pytest.fixture(scope="session")
+def clean_build(tmp_path_factory):
+    """A folder with the workflow of the fixture above after a clean build."""
+    folder = tmp_path_factory.mktemp("clean_build")
+    Workflow(folder / "project", make_dataset(folder / "dataset")).snakemake()
+    return folder
+
+
 @pytest.fixture
-def built(workflow):
-    """The workflow after a clean build."""
-    workflow.snakemake()
-    return workflow
+def built(clean_build, tmp_path):
+    """The workflow after a clean build: a copy of one, records and times and all."""
+    shutil.copytree(clean_build, tmp_path, dirs_exist_ok=True, symlinks=True)
+    return Workflow(tmp_path / "project", tmp_path / "dataset")

@@ -5,7 +5,7 @@ import string
 
 import pandas as pd
 import pytest
-from wavs import expected_outputs, make_dataset, write_wav
+from wavs import make_dataset, write_wav
 from wavspec.dataset import DatasetError, find_clips
 
 ODD_NAMES = [
@@ -46,7 +46,7 @@ def test_odd_names_are_in_the_two_files(workflow):
     for number, name in enumerate(ODD_NAMES):
         write_wav(workflow.dataset / name / f"{name[:240]}.wav", seed=number)
     workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
     table = pd.read_csv(workflow.results / "wavfile_df.csv", dtype={"label": str})
     assert set(table["label"]) == {"go", "no", "yes", *ODD_NAMES}
     for file_name, label in zip(table["file_name"], table["label"], strict=True):
@@ -128,7 +128,7 @@ def test_where_clips_may_lie(tmp_path):
 def test_clips_in_the_root_have_the_datasets_name(workflow):
     write_wav(workflow.dataset / "root.wav")
     workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_wrong_configuration_ends_in_one_message(workflow, config, named):
 def test_results_inside_the_dataset(workflow):
     workflow.results = workflow.dataset / "no" / "results"
     workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
     assert workflow.planned() == set()
 
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from wavs import expected_outputs, make_dataset, write_wav
+from wavs import make_dataset, write_wav
 from wavspec.files import part_prefix
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
@@ -52,7 +52,7 @@ def recovers(workflow, output):
     after = workflow.written()
     for job in finished_chunks(output):
         assert after[job] == before[job]
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
     # A name stands for a whole file, and what is not whole has not been left behind.
     labels = len(list(workflow.dataset.iterdir()))
     kinds = [re.sub("[0-9a-f]{12}", "*", path.name) for path in workflow.results.iterdir()]
@@ -123,7 +123,7 @@ def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, mom
     large.snakemake("--unlock")
     large.snakemake()
     outputs = large.outputs()
-    assert outputs == expected_outputs(large.dataset)
+    assert outputs == large.expected()
 
     orphan.resume()
     wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
@@ -161,7 +161,7 @@ def test_two_runs_at_once_do_not_mix(workflow):
     outputs = [run.communicate()[0] for run in runs]
     assert sorted(run.returncode for run in runs) == [0, 1]
     assert sorted(map(bool, map(jobs_named, outputs))) == [False, True]
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 # A machine that does not do its part
@@ -200,7 +200,7 @@ def test_a_full_disk_is_named_and_nothing_half_written_is_kept(small_disk, kilob
     assert not list(workflow.results.rglob("*.part"))
     resize(10_000)
     workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 def test_a_broken_environment_ends_the_run_and_is_no_fault_of_the_clips(workflow):
@@ -273,7 +273,7 @@ def test_a_clip_that_changes_during_the_run_ends_its_label_alone(workflow, chang
     assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} == {"go.", "yes"}
     assert not (workflow.results / "wavfile_spec.dat").exists()
     assert workflow.run() == JOBS_OF_NO
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 @pytest.mark.parametrize("exchange", [change_size, change_content])
@@ -287,7 +287,7 @@ def test_a_clip_exchanged_and_exchanged_back_within_a_run(workflow, exchange, mo
     )
     assert not list(workflow.results.glob("chunks/no.*"))
     assert {"spectrograms no", "concatenate"} <= workflow.run() <= JOBS_OF_NO
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_code_edited_during_a_run_and_put_back(workflow, script, right, wrong):
         (said_run_again, lambda: script.write_text(text)),
     )
     workflow.snakemake()
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 class WithoutPrivileges(Workflow):
@@ -374,7 +374,7 @@ def test_what_is_deleted_by_hand_is_made_again(built, lost, jobs):
     assert built.run() == jobs
     write_wav(built.dataset / "no" / "0.wav", seed=9)
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def cut(path):
@@ -433,7 +433,7 @@ def test_what_is_changed_by_hand_is_never_concatenated(built, tamper):
         named |= set(re.findall(r"chunks/(\w+)\..* Both were removed: run again", process.stdout))
         assert len(named) <= 2 and "run again" in process.stdout
     assert named == ({"go", "no"} if change is swapped_with_go else {"no"})
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 @pytest.mark.parametrize("change", [cut, cut_a_line, empty, append_rubbish, swapped_with_go])
@@ -448,7 +448,7 @@ def test_a_catalog_changed_by_hand_is_never_followed(built, change, needed_for):
     assert process.returncode == 1
     assert f"{catalog}: the clips or the code changed during the run: run again" in process.stdout
     built.snakemake()
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
     assert (built.results / "wavfile_split.csv").read_bytes() == split
 
 
@@ -470,7 +470,7 @@ def test_an_output_changed_by_hand_is_named_and_made_again_once_deleted(built, o
     assert re.search(rf"^ *{output} is .*\. Delete it, and run again", process.stdout, re.MULTILINE)
     output.unlink()
     assert built.run() == {"concatenate"}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_a_chunk_from_the_future_is_as_good_as_any(built):
@@ -479,7 +479,7 @@ def test_a_chunk_from_the_future_is_as_good_as_any(built):
         os.utime(path, (ahead, ahead))
     write_wav(built.dataset / "yes" / "0.wav", seed=9)
     assert built.run() == {"catalog", "spectrograms yes", *ENDS}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
     assert built.run() == set()
 
 
@@ -487,4 +487,4 @@ def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
     for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
         write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
         assert built.run(results=spelling) == JOBS_OF_NO
-        assert built.outputs() == expected_outputs(built.dataset)
+        assert built.outputs() == built.expected()

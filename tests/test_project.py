@@ -50,6 +50,8 @@ def test_the_demo_gives_what_the_readme_says(tmp_path):
     assert len(spectrograms) == len(clips) == 34
     assert clips["valid"].dtype == bool and clips["valid"].sum() == 31
     assert sorted(invalid["reason"]) == ["too long", "too short", "unreadable"]
+    split = pd.read_csv(workflow.results / "wavfile_split.csv", index_col=0)
+    assert set(split["split"].dropna()) == {"training", "validation", "testing"}
     assert [row.any() for row in spectrograms] == list(clips["valid"])
     for row in np.flatnonzero(clips["valid"]):
         examples = wavfile_to_examples(clips["file_name"][row])

@@ -55,7 +55,7 @@ CHANGES_IN_ONE_LABEL = {
 
 def test_a_clean_build_runs_every_job_once_and_then_nothing(workflow):
     assert workflow.run() == ALL_JOBS
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
     assert workflow.run() == set()
 
 
@@ -63,7 +63,7 @@ def test_a_clean_build_runs_every_job_once_and_then_nothing(workflow):
 def test_a_change_in_a_label_redoes_that_label_alone(built, change):
     change(built.dataset / "no")
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
     # The chunk and the catalog of the earlier state are gone.
     assert built.chunk("no").exists() and built.catalog("no").exists()
 
@@ -71,31 +71,31 @@ def test_a_change_in_a_label_redoes_that_label_alone(built, change):
 def test_labels_that_come_and_go(built):
     shutil.move(built.dataset / "no", built.folder / "aside")
     assert built.run() == {"catalog", *ENDS}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
     assert not list(built.results.glob("c*/no.*"))
 
     write_wav(built.dataset / "bed" / "0.wav", seed=7)
     assert built.run() == {"catalog", "spectrograms bed", *ENDS}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
     shutil.move(built.folder / "aside", built.dataset / "no")
     write_wav(built.dataset / "no" / "0.wav", seed=8)
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_a_label_gone_while_the_records_are_gone(built):
     shutil.rmtree(built.dataset / "no")
     shutil.rmtree(built.folder / ".snakemake")
     assert built.run() == {"catalog", *ENDS}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_a_moved_dataset_redoes_the_concatenation_alone(built, tmp_path):
     moved = shutil.move(built.dataset, tmp_path / "elsewhere")
     built.dataset = moved
     assert built.run() == {"concatenate"}
-    assert built.outputs() == expected_outputs(moved)
+    assert built.outputs() == built.expected()
 
 
 CODE = ["spectrograms.py", "wavspec/front_end.py", "wavspec/audio.py", "wavspec/chunk.py"]
@@ -107,7 +107,7 @@ def test_changed_code_of_the_front_end_redoes_every_chunk(built, module):
         file.write("# changed\n")
     older(built.folder / "workflow_scripts" / module)
     assert built.run() == ALL_JOBS
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 @pytest.mark.parametrize("file", ["requirements/run.in", "envs/front_end.yaml"])
@@ -138,7 +138,7 @@ def test_a_clip_exchanged_and_exchanged_back(built):
     assert built.run() == JOBS_OF_NO
     aside.rename(clip)
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
     clip.rename(aside)
     write_wav(clip, seed=9)
@@ -168,14 +168,14 @@ def test_results_that_were_moved_or_copied_are_as_good_as_before(built, take_awa
     assert built.run() == set()
     change_in_place(built.dataset / "no")
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_a_change_is_seen_although_the_results_were_copied_after_it(built):
     change_in_place(built.dataset / "no")
     built.results = copy_with_new_times(built.results)
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_an_older_copy_put_back_is_brought_up_to_date(built):
@@ -185,7 +185,7 @@ def test_an_older_copy_put_back_is_brought_up_to_date(built):
     shutil.rmtree(built.results)
     backup.rename(built.results)
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_an_older_copy_laid_over_the_results_is_noticed(built):
@@ -198,7 +198,7 @@ def test_an_older_copy_laid_over_the_results_is_noticed(built):
     refused = re.search("    (.*) holds more than one seal", process.stdout)[1]
     shutil.rmtree(refused)
     assert built.run() == ENDS
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 @pytest.mark.parametrize("records", [".snakemake", ".snakemake/metadata"])
@@ -211,7 +211,7 @@ def test_snakemakes_records_are_not_needed(built, records, when):
         assert built.run() == set()
         change_in_place(built.dataset / "no")
     assert built.run() == JOBS_OF_NO
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_chunks_of_other_code_put_back_are_not_used(built):
@@ -224,7 +224,7 @@ def test_chunks_of_other_code_put_back_are_not_used(built):
     change_in_place(built.dataset / "no")
     assert built.run() == JOBS_OF_NO
     assert built.outputs() != changed
-    assert built.outputs()[0] != expected_outputs(built.dataset)[0]
+    assert built.outputs()[0] != built.expected()[0]
 
 
 def test_another_clone_goes_on_with_the_results(built, tmp_path):
@@ -240,7 +240,7 @@ def test_two_datasets_that_share_a_results_folder_are_never_taken_for_each_other
     other.results = built.results
     for workflow in (other, built, other):
         workflow.snakemake()
-        assert workflow.outputs() == expected_outputs(workflow.dataset)
+        assert workflow.outputs() == workflow.expected()
 
 
 def test_a_moved_workflow_goes_on_where_it_was(built, tmp_path):
@@ -257,14 +257,14 @@ def test_settings_that_do_not_touch_the_values_redo_nothing(built):
 def test_any_rerun_triggers_will_do(built):
     change_in_place(built.dataset / "no")
     built.snakemake("--rerun-triggers", "mtime", "params", "input", "code", "software-env")
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_a_run_of_the_catalog_alone_leaves_the_rest_to_the_next(built):
     change_in_place(built.dataset / "no")
     built.snakemake("catalog")
     assert built.run() == JOBS_OF_NO - {"catalog"}
-    assert built.outputs() == expected_outputs(built.dataset)
+    assert built.outputs() == built.expected()
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_cores(workflow, tmp_path):

@@ -184,7 +184,7 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
     workflow = OnCluster(tmp_path / "project", dataset, cluster)
     written, submissions = workflow.run()
     assert written == len(AWKWARD_LABELS)
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
     assert [(job.state, job.comment) for job in submissions] == [
         *2 * [("COMPLETED", "rule_labels_spectrograms")],
         ("COMPLETED", "rule_concatenate"),
@@ -210,7 +210,7 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
         ("COMPLETED", "rule_labels_spectrograms"),
         ("COMPLETED", "rule_concatenate"),
     ]
-    assert workflow.outputs() == expected_outputs(workflow.dataset)
+    assert workflow.outputs() == workflow.expected()
 
 
 def test_a_queue_of_an_hour_takes_every_submission(cluster, tmp_path):

@@ -115,6 +115,15 @@ def test_lists_that_name_no_clip_do_not_put_all_into_training(tmp_path, prefix):
     assert any("by the rule" in warning for warning in warnings)
 
 
+def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
+    dataset = make_clips(tmp_path / "dataset", ["no/alice_01.wav", "no/alice_02.wav"])
+    rows, _, [warning] = split_of(dataset, tmp_path)
+    assert [row["speaker"] for row in rows.values()] == ["alice_01", "alice_02"]
+    assert "SPEAKER_nohash_NUMBER.wav" in warning
+    (dataset / "no/alice_02.wav").rename(dataset / "no/alice_nohash_2.wav")
+    assert split_of(dataset, tmp_path)[2] == []
+
+
 def test_one_list_alone_is_not_believed(tmp_path):
     dataset = make_clips(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
     (dataset / "testing_list.txt").write_text("no/026290a7_nohash_0.wav\n")

@@ -173,6 +173,6 @@ def test_surprises_are_said_before_a_run(workflow):
     workflow.dataset = workflow.dataset.rename(workflow.folder / "moved")
     files = workflow.files()
     output = workflow.snakemake("--dry-run").stdout
-    assert "Warning: 1 audio files are not .wav, and not taken: 1 .flac" in output
+    assert "Warning: audio files that are not .wav are not taken: 1 .flac" in output
     assert "Warning: " in output and "results=ANOTHER_FOLDER" in output
     assert workflow.files() == files

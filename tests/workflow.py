@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from wavs import expected_outputs
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,9 +39,22 @@ class Workflow:
 
     def command(self, *arguments, cores=2, **config):
         snakemake = Path(sys.executable).parent / "snakemake"
-        config = {"dataset": self.dataset, "results": self.results, **config}
+        # Relative, so that the workflow takes a copy of it all for the same.
+        folders = {"dataset": self.as_configured(), "results": self.relative(self.results)}
+        config = {**folders, **config}
         pairs = [f"{key}={value}" for key, value in config.items()]
         return [snakemake, "--cores", str(cores), *arguments, "--config", *pairs]
+
+    def relative(self, path):
+        return os.path.relpath(path, self.folder)
+
+    def as_configured(self):
+        """The dataset's folder as the configuration has it, and with it the tables."""
+        return self.relative(self.dataset)
+
+    def expected(self):
+        """The outputs that a clean build of the dataset gives, see `expected_outputs`."""
+        return expected_outputs(self.dataset, self.as_configured())
 
     def snakemake(self, *arguments, check=True, cores=2, **config):
         """Run Snakemake to its end; return the finished process, its output as one text."""

@@ -46,6 +46,11 @@ def write_split(dataset, catalogs, validation, testing, split, seal, short_clips
         for clip in clips_of(catalog, digest_in(catalog), short_clips)
     ]
     listed, warnings = read_lists(dataset, set(paths))
+    if not listed and not any("_nohash_" in path for path in paths):
+        warnings.append(
+            "no clip is named SPEAKER_nohash_NUMBER.wav: each counts as a speaker of its own, and "
+            "one person may be heard on several sides"
+        )
     counts = Counter()
     with sealed(seal, [split]), whole_csv(split, SPLIT_FIELDS) as writer:
         for index, path in enumerate(paths):

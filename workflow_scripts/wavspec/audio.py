@@ -3,7 +3,7 @@
 In a notebook::
 
     from workflow_scripts.wavspec.audio import wavfile_to_examples
-    wavfile_to_examples("demo/yes/en_us.wav").shape  # (1, 96, 64)
+    wavfile_to_examples("demo/yes/en_us_nohash_0.wav").shape  # (1, 96, 64)
 """
 
 import errno

@@ -24,18 +24,20 @@ def labels_to_compute(labels, clips, results):
         clips: {label as in the names of files: list of its Clips}.
         results: folder of the results.
     """
-    missing = without_chunk(labels, results)
-    if not missing:
-        return f"All {len(labels)} labels are computed. The results lie in {results}"
     catalogs = {}
     for catalog in Path(results, "catalog").glob("*.csv"):
         catalogs[catalog.stem.rpartition(".")[0]] = catalog
+    gone = sorted(catalogs.keys() - labels.keys())
+    farewell = f". Gone, and to be removed: {shortened(gone)}" if gone else ""
+    missing = without_chunk(labels, results)
+    if not missing:
+        return f"All {len(labels)} labels are computed. The results lie in {results}{farewell}"
     reasons = {}
     for name in missing:
         reason = why(clips[name], catalogs.get(name), labels[name].digest)
         reasons.setdefault(reason, []).append(name)
     texts = [f"{shortened(names)} ({reason})" for reason, names in reasons.items()]
-    return f"{len(missing)} of {len(labels)} labels to compute: {'; '.join(texts)}"
+    return f"{len(missing)} of {len(labels)} labels to compute: {'; '.join(texts)}{farewell}"
 
 
 def without_chunk(labels, results):
@@ -55,19 +57,22 @@ def surprises(folder, dataset, labels, results):
     """
     if dataset.other_audio:
         endings = ", ".join(f"{count} {ending}" for ending, count in dataset.other_audio.items())
-        yield f"{dataset.other_audio.total()} audio files are not .wav, and not taken: {endings}"
+        yield f"audio files that are not .wav are not taken: {endings}"
     if len(dataset.labels) == 1:
         [label] = dataset.labels
         yield f"All clips have one label, {label!r}. Should the dataset be the folder above?"
+    missing = without_chunk(labels, results)
     earlier = first_clip(f"{results}/wavfile_df.csv")
-    if earlier and not os.path.abspath(earlier).startswith(
-        os.path.join(os.path.abspath(folder), "")
+    # A dataset that only moved has all its chunks.
+    if (
+        missing
+        and earlier
+        and not os.path.abspath(earlier).startswith(os.path.join(os.path.abspath(folder), ""))
     ):
         yield (
             f"{results} holds another dataset's results, such as of {earlier}. They will be "
             "replaced. To keep them, stop, and give --config results=ANOTHER_FOLDER"
         )
-    missing = without_chunk(labels, results)
     if missing:
         # Chunks, and all of them once more in one file.
         clips = sum(labels[name].clips for name in missing)
