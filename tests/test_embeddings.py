@@ -131,8 +131,9 @@ def vggish_files(tmp_path_factory):
 class Stage:
     """The stages of the workflow on a dataset, as functions and without Snakemake."""
 
-    def __init__(self, folder, dataset, vggish):
+    def __init__(self, folder, dataset, vggish, as_configured=None):
         self.folder, self.dataset, self.vggish = folder, dataset, vggish
+        self.as_configured = as_configured or dataset
         self.lines = []
 
     def prepare(self):
@@ -146,12 +147,12 @@ class Stage:
             catalogs.append(catalog)
             tables.append(table)
             chunks.append(chunk)
-        split, clips = str(self.folder / "split.csv"), str(self.folder / "wavfile_df.csv")
+        split, self.clips = str(self.folder / "split.csv"), str(self.folder / "wavfile_df.csv")
         write_split(self.dataset, catalogs, 10, 10, split, self.seal("split"))
         rest = {name: self.folder / name for name in ("spectrograms", "invalid", "summary")}
         seal = self.seal("concatenate")
-        concatenate(self.dataset, tables, chunks, split, clips=clips, seal=seal, **rest)
-        return {"tables": tables, "chunks": chunks, "clips": clips}
+        concatenate(self.as_configured, tables, chunks, split, clips=self.clips, seal=seal, **rest)
+        return {"tables": tables, "chunks": chunks, "clips": self.clips}
 
     def seal(self, stage):
         return self.folder / "seals" / f"{stage}.000000000000.csv"
@@ -289,7 +290,7 @@ def test_a_change_embeds_the_labels_that_it_touches(quick, stage, tmp_path):
     assert stage.embed() == {"new", "no"}
     assert stage.outputs() == clean_build(stage, tmp_path / "clean")
 
-    stage.dataset = stage.dataset.rename(tmp_path / "moved")
+    stage.dataset = stage.as_configured = stage.dataset.rename(tmp_path / "moved")
     assert stage.embed() == set()
     assert stage.outputs() == clean_build(stage, tmp_path / "clean of moved")
 
@@ -485,7 +486,8 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
         assert "2 threads" in text
         assert "6 of 6 clips embedded" in text
 
-    stage = Stage(tmp_path / "clean", workflow.dataset, vggish_files)
+    clean, configured = tmp_path / "clean", workflow.as_configured()
+    stage = Stage(clean, workflow.dataset, vggish_files, configured)
     stage.embed()
     assert outputs(workflow) == stage.outputs()
     assert workflow.planned("embeddings", **settings) == set()
@@ -525,7 +527,8 @@ def test_a_killed_run_keeps_the_labels_that_it_finished(tmp_path, vggish_files):
     assert len(parts(workflow)) == len(labels)
     for part, mtime in finished.items():
         assert part.stat().st_mtime_ns == mtime
-    stage = Stage(tmp_path / "clean", workflow.dataset, vggish_files)
+    clean, configured = tmp_path / "clean", workflow.as_configured()
+    stage = Stage(clean, workflow.dataset, vggish_files, configured)
     stage.embed()
     assert outputs(workflow) == stage.outputs()
 
