@@ -44,6 +44,17 @@ needs_tensorflow = pytest.mark.skipif(
 # One process imports TensorFlow.
 pytestmark = pytest.mark.xdist_group("classifier")
 
+
+@pytest.fixture(scope="module", autouse=True)
+def deterministic_here_alone():
+    """Take back what the classifier asks of TensorFlow, for the tests of the embeddings."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 WORDS = ("chirp down", "chirp up", "noise", "tone")
 SPEAKERS = {"training": 10, "validation": 3, "testing": 5}
 SECONDS = ("seconds", "clips_per_second")

@@ -8,7 +8,6 @@ import concatenate
 import numpy as np
 import pytest
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES
-from wavspec.job import JobError
 
 ROWS = 2_000  # 98 MB a chunk
 
@@ -86,6 +85,6 @@ def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path):
     size = shutil.disk_usage(tmp_path).free // ROW_BYTES * ROW_BYTES + ROW_BYTES
     (tmp_path / "a.npy").touch()
     os.truncate(tmp_path / "a.npy", HEADER_BYTES + size)  # takes no room itself
-    with pytest.raises(JobError, match=f"{size:,} bytes needed"):
+    with pytest.raises(OSError, match=f"{size:,} bytes needed"):
         concatenate.write_spectrograms(tmp_path / "out.dat", [tmp_path / "a.npy"])
     assert (tmp_path / "out.dat").stat().st_size == 0

@@ -50,7 +50,7 @@ def test_odd_names_are_in_the_two_files(workflow):
     table = pd.read_csv(workflow.results / "wavfile_df.csv", dtype={"label": str})
     assert set(table["label"]) == {"go", "no", "yes", *ODD_NAMES}
     for file_name, label in zip(table["file_name"], table["label"], strict=True):
-        assert os.path.isfile(file_name)
+        assert (workflow.folder / file_name).is_file()
         assert os.path.basename(os.path.dirname(file_name)) == label
     assert not list(workflow.folder.rglob("owned"))
     assert workflow.planned() == set()

@@ -269,7 +269,7 @@ def vanish(clip):
 def test_a_clip_that_changes_during_the_run_ends_its_label_alone(workflow, change):
     clip = workflow.dataset / "no" / "0.wav"
     output = run_during(workflow, (cataloged, lambda: change(clip)))
-    assert f"{clip} changed during the run: run again" in output
+    assert f"{workflow.relative(clip)} changed during the run: run again" in output
     assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} == {"go.", "yes"}
     assert not (workflow.results / "wavfile_spec.dat").exists()
     assert workflow.run() == JOBS_OF_NO
@@ -446,7 +446,8 @@ def test_a_catalog_changed_by_hand_is_never_followed(built, change, needed_for):
     needs_it.unlink()
     process = built.snakemake(check=False)
     assert process.returncode == 1
-    assert f"{catalog}: the clips or the code changed during the run: run again" in process.stdout
+    named = built.relative(catalog)
+    assert f"{named}: the clips or the code changed during the run: run again" in process.stdout
     built.snakemake()
     assert built.outputs() == built.expected()
     assert (built.results / "wavfile_split.csv").read_bytes() == split
@@ -467,7 +468,8 @@ def test_an_output_changed_by_hand_is_named_and_made_again_once_deleted(built, o
     change(output)
     process = built.snakemake(check=False)
     assert process.returncode == 1
-    assert re.search(rf"^ *{output} is .*\. Delete it, and run again", process.stdout, re.MULTILINE)
+    named = built.relative(output)
+    assert re.search(rf"^ *{named} is .*\. Delete it, and run again", process.stdout, re.MULTILINE)
     output.unlink()
     assert built.run() == {"concatenate"}
     assert built.outputs() == built.expected()

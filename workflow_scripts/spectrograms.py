@@ -10,6 +10,7 @@ from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import (
     HEADER_BYTES,
     ROW_BYTES,
+    ChunkError,
     TableRow,
     chunk_bytes,
     chunk_header,

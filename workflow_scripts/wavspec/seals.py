@@ -55,6 +55,8 @@ def why_not_intact(seal):
                 (seal.parent / row["file"], int(row["bytes"])) for row in csv.DictReader(file)
             ]
     except (KeyError, TypeError, ValueError):
+        outputs = []
+    if not outputs:
         return f"{seal} is damaged"
     for output, size in outputs:
         if output.exists() and output.stat().st_size != size:
