@@ -109,7 +109,7 @@ def test_several_threads_give_the_bits_of_one(clips, kernel):
 
 def write_expected_outputs(folder):
     """Write what the notebook makes of folder/dataset to files in `folder`."""
-    spectrograms, table = expected_outputs(folder / "dataset")
+    spectrograms, table = expected_outputs(folder / "dataset", "../dataset")
     (folder / "expected.dat").write_bytes(spectrograms)
     (folder / "expected.csv").write_bytes(table)
 

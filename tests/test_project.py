@@ -54,7 +54,7 @@ def test_the_demo_gives_what_the_readme_says(tmp_path):
     assert set(split["split"].dropna()) == {"training", "validation", "testing"}
     assert [row.any() for row in spectrograms] == list(clips["valid"])
     for row in np.flatnonzero(clips["valid"]):
-        examples = wavfile_to_examples(clips["file_name"][row])
+        examples = wavfile_to_examples(workflow.folder / clips["file_name"][row])
         assert np.array_equal(examples, spectrograms[row : row + 1])
 
 

@@ -297,9 +297,12 @@ class RandomChanges:
     def compare(self, output):
         clips = sorted(self.clips(), key=lambda clip: (clip.parent.name, clip.name))
         rows = [expected_row(clip.read_bytes(), self.short_clips) for clip in clips]
+        dataset = os.path.relpath(self.dataset, self.clones[0].folder)  # as it is configured
         table = pd.DataFrame(
             {
-                "file_name": map(str, clips),
+                "file_name": [
+                    os.path.join(dataset, clip.relative_to(self.dataset)) for clip in clips
+                ],
                 "label": [clip.parent.name for clip in clips],
                 "valid": [row is not None for row in rows],
             }
