@@ -20,7 +20,7 @@ import psutil
 import pytest
 import soundfile
 from slurm_cluster import ACCOUNT, MISSING, Cluster, wait_until
-from wavs import expected_outputs, make_dataset, write_wav
+from wavs import make_dataset, write_wav
 from workflow import Workflow
 
 PLUGIN = "snakemake_executor_plugin_slurm"
@@ -291,4 +291,4 @@ def test_a_site_without_accounting(tmp_path):
         written, submissions = workflow.run()
     assert written == 3
     assert [job.state for job in submissions] == ["COMPLETED", "COMPLETED"]
-    assert workflow.outputs() == expected_outputs(dataset)
+    assert workflow.outputs() == workflow.expected()
