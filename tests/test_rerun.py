@@ -196,7 +196,7 @@ def test_an_older_copy_laid_over_the_results_is_noticed(built):
     process = built.snakemake(check=False)
     assert process.returncode == 1
     refused = re.search("    (.*) holds more than one seal", process.stdout)[1]
-    shutil.rmtree(refused)
+    shutil.rmtree(built.folder / refused)
     assert built.run() == ENDS
     assert built.outputs() == built.expected()
 
