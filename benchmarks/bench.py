@@ -191,7 +191,7 @@ def touched_memory(size):
     block = 2**24
     size = min(3 * size // 2, available_memory() - 2**31)
     held = [np.ones(block // 8) for _ in range(size // block)]
-    # Less what processes take and give back again, for which none shall be freed.
+    # Less what processes take and give back again, which needs none freed.
     level = available_memory() - size // 16
     over = threading.Event()
 
