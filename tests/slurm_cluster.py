@@ -11,11 +11,11 @@ import shlex
 import shutil
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from workflow import wait_until
 
 SBIN = os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin"
 MISSING = [
@@ -308,13 +308,3 @@ def free_ports(count):
     finally:
         for listener in sockets:
             listener.close()
-
-
-def wait_until(condition, meaning, seconds=30):
-    """Wait for `condition()` to become true; return its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds} s, but not so: {meaning}")
-        time.sleep(0.05)
-    return value
