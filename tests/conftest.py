@@ -7,10 +7,14 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import shutil
+import signal
 
 import pytest
 from wavs import make_dataset
 from workflow import Workflow
+
+# A shell gives what it starts in the background no Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

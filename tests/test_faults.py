@@ -12,6 +12,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -308,6 +309,21 @@ def test_code_edited_during_a_run_and_put_back(workflow, script, right, wrong):
     )
     workflow.snakemake()
     assert workflow.outputs() == workflow.expected()
+
+
+def test_code_that_was_written_after_it_was_imported_is_not_believed(workflow):
+    def code_digest(edit):
+        statements = [
+            "from pathlib import Path",
+            "from wavspec import digests, front_end",
+            edit,
+            "print(digests.code_digest('spectrograms'))",
+        ]
+        command = [sys.executable, "-c", "; ".join(statements)]
+        return subprocess.check_output(command, cwd=workflow.folder / "workflow_scripts")
+
+    assert code_digest("pass") == code_digest("pass")
+    assert code_digest("Path(front_end.__file__).touch()") != code_digest("pass")
 
 
 class WithoutPrivileges(Workflow):

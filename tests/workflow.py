@@ -1,17 +1,21 @@
 """Runs of a copy of the workflow, and which jobs ran."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 
 from wavs import expected_outputs
 
 ROOT = Path(__file__).resolve().parent.parent
+SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
 
 class Workflow:
@@ -38,12 +42,11 @@ class Workflow:
         self.results = folder / "results"
 
     def command(self, *arguments, cores=2, **config):
-        snakemake = Path(sys.executable).parent / "snakemake"
         # Relative, so that the workflow takes a copy of it all for the same.
         folders = {"dataset": self.as_configured(), "results": self.relative(self.results)}
         config = {**folders, **config}
         pairs = [f"{key}={value}" for key, value in config.items()]
-        return [snakemake, "--cores", str(cores), *arguments, "--config", *pairs]
+        return [SNAKEMAKE, "--cores", str(cores), *arguments, "--config", *pairs]
 
     def relative(self, path):
         return os.path.relpath(path, self.folder)
@@ -58,16 +61,8 @@ class Workflow:
 
     def snakemake(self, *arguments, check=True, cores=2, **config):
         """Run Snakemake to its end; return the finished process, its output as one text."""
-        process = subprocess.run(
-            self.command(*arguments, cores=cores, **config),
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="surrogateescape",
-            timeout=300,
-        )
+        command = self.command(*arguments, cores=cores, **config)
+        process = run(command, self.folder, self.environment or os.environ)
         assert not check or process.returncode == 0, process.stdout
         return process
 
@@ -98,7 +93,7 @@ class Workflow:
         before = self.written()
         self.snakemake(*arguments, **config)
         after = self.written()
-        ran = {job for job, state in after.items() if before.get(job) != state}
+        ran = {job for job in after if after[job] - before.get(job, set())}
         assert ran == planned
         return ran
 
@@ -107,7 +102,7 @@ class Workflow:
         return {path: path.stat().st_mtime_ns for path in self.results.rglob("*") if path.is_file()}
 
     def written(self):
-        """{"rule label" or "rule": (name, mtime in ns)} of each job's output that exists."""
+        """{"rule label" or "rule": {(name, mtime in ns), ...}} of each job's outputs that exist."""
         written = {}
         for job, pattern in {
             "catalog": "catalog.*.csv",
@@ -116,7 +111,8 @@ class Workflow:
         }.items():
             for path in self.results.glob(pattern):
                 name = path.stem.rpartition(".")[0]
-                written[job.format(name)] = path.name, path.stat().st_mtime_ns
+                state = path.name, path.stat().st_mtime_ns
+                written.setdefault(job.format(name), set()).add(state)
         return written
 
     def chunk(self, label, ending=".npy"):
@@ -133,6 +129,29 @@ class Workflow:
         return tuple(
             (self.results / name).read_bytes() for name in ("wavfile_spec.dat", "wavfile_df.csv")
         )
+
+
+def run(command, folder, environment, seconds=300):
+    """Run a command in `folder` to its end; return the finished process, its output as one text."""
+    with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as output:
+        if command[0] == SNAKEMAKE:
+            request = {"command": command, "folder": str(folder), "environment": dict(environment)}
+            request |= {"output": output.name, "seconds": seconds}
+            server = snakemake_server()
+            print(json.dumps(request), file=server.stdin, flush=True)
+            code = int(server.stdout.readline())
+        else:
+            options = {"cwd": folder, "env": environment, "timeout": seconds}
+            code = subprocess.run(command, stdout=output, stderr=output, **options).returncode
+            output.seek(0)
+        return subprocess.CompletedProcess(command, code, output.read())
+
+
+@cache
+def snakemake_server():
+    """The process that starts Snakemake for `run`, one for all tests."""
+    command = [sys.executable, "-P", ROOT / "tests" / "snakemake_server.py"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def jobs_named(output):

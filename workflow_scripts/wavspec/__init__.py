@@ -14,3 +14,7 @@ About the run:
     files: whole or not there at all.
     job, failures: a log, and an end in plain words.
 """
+
+import time
+
+BEGAN_NS = time.time_ns()  # when this process began to import the modules above

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from . import BEGAN_NS
+
 ROOT = Path(__file__).resolve().parents[2]
 PATTERN = "[0-9a-f]{12}"
 
@@ -61,13 +63,20 @@ def digest(*things):
 
 @cache
 def code_digest(stage):
-    """Return the digest of the code of a stage, and of the versions that it runs with."""
+    """Return the digest of the code of a stage, and of the versions that it runs with.
+
+    A file that was written since this process began makes it a digest that no name has, even if the
+    file is now as it was: its content of a moment ago may have been imported.
+    """
     code = CODE[stage]
-    content = [(ROOT / "workflow_scripts" / script).read_bytes() for script in code.scripts]
+    scripts = [ROOT / "workflow_scripts" / script for script in code.scripts]
+    written = [script.stat().st_ctime_ns for script in scripts]
+    content = [script.read_bytes() for script in scripts]
     pin = re.compile(rf"^(?:{'|'.join(code.packages)})\s*[=<>~!].*$", re.MULTILINE)
     requirements = sorted((ROOT / "requirements").glob("*.in"))
     versions = [pin.findall(file.read_text(encoding="utf-8")) for file in requirements]
-    return digest(content, versions, (ROOT / "envs" / code.env).read_bytes())
+    since = [time for time in written if time > BEGAN_NS]
+    return digest(content, versions, (ROOT / "envs" / code.env).read_bytes(), *since)
 
 
 def label_digest(clips, short_clips):

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 
 from .digests import code_digest, stage_of
 
@@ -59,5 +59,7 @@ def bring_to_the_present(files):
     """
     now = time.time()
     for file in files:
-        if os.path.getmtime(file) > now:
-            os.utime(file)
+        # What needs the file says more plainly that it is gone.
+        with suppress(FileNotFoundError):
+            if os.path.getmtime(file) > now:
+                os.utime(file)

@@ -1,0 +1,35 @@
+"""Starts Snakemake without the second that its import takes: a process that has it forks.
+
+Each line on stdin is a JSON object of what `Workflow.snakemake` gives; each line on stdout is the
+exit code of the Snakemake that it started.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from snakemake.cli import main
+
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+else:
+    sys.exit()
+
+# From here on this process is that Snakemake.
+for descriptor, file, flags in (
+    (0, os.devnull, os.O_RDONLY),
+    (1, request["output"], os.O_WRONLY | os.O_APPEND),
+    (2, request["output"], os.O_WRONLY | os.O_APPEND),
+):
+    os.dup2(os.open(file, flags), descriptor)
+os.chdir(request["folder"])
+os.environ.clear()
+os.environ.update(request["environment"])
+signal.alarm(request["seconds"])
+sys.argv = request["command"]
+main()
