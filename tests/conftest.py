@@ -36,3 +36,8 @@ def built(clean_build, tmp_path):
     """The workflow after a clean build: a copy of one, records and times and all."""
     shutil.copytree(clean_build, tmp_path, dirs_exist_ok=True, symlinks=True)
     return Workflow(tmp_path / "project", tmp_path / "dataset")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores: a run of Snakemake waits a second at its end."""
+    return os.cpu_count() + 1

@@ -9,7 +9,11 @@ import os
 import signal
 import sys
 
-from snakemake.cli import main
+import jsonschema  # noqa: F401  Snakemake imports these two later than the rest
+import smart_open  # noqa: F401
+from snakemake.cli import get_argument_parser, main
+
+get_argument_parser()  # imports the plugins
 
 for line in sys.stdin:
     request = json.loads(line)

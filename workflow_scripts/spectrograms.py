@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,26 +56,28 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         Path(catalog).unlink(missing_ok=True)
         raise
     counts = Counter()
-    batches = [ExampleBatch() for _ in range(threads)]
+    of_thread = threading.local()
+
+    def begin_thread():
+        of_thread.batch = ExampleBatch()
+
     with (
         whole(chunk) as chunk_part,
         open(chunk_part, "wb", buffering=0) as file,
-        ThreadPoolExecutor(threads) as pool,
+        ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
     ):
         check_room(chunk, chunk_bytes(len(clips)))
+
+        def write_part(first):
+            part = clips[first : first + PART]
+            offset = HEADER_BYTES + first * ROW_BYTES
+            return write_rows(dataset, part, file.fileno(), offset, short_clips, of_thread.batch)
+
         with whole_csv(table, TableRow._fields) as writer:
-
-            def write_part(first, batch):
-                part = clips[first : first + PART]
-                offset = HEADER_BYTES + first * ROW_BYTES
-                return write_rows(dataset, part, file.fileno(), offset, short_clips, batch)
-
-            for first in range(0, len(clips), threads * PART):
-                starts = range(first, min(first + threads * PART, len(clips)), PART)
-                for rows in pool.map(write_part, starts, batches):
-                    writer.writerows(rows)
-                    counts.update(row.reason or "valid" for row in rows)
-                    counts["padded"] += sum(bool(row.padded) for row in rows)
+            for rows in pool.map(write_part, range(0, len(clips), PART)):
+                writer.writerows(rows)
+                counts.update(row.reason or "valid" for row in rows)
+                counts["padded"] += sum(bool(row.padded) for row in rows)
         write_at(file.fileno(), 0, chunk_header(len(clips), table))
     return counts
 
