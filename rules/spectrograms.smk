@@ -11,8 +11,10 @@ rule spectrograms:
         "../envs/front_end.yaml"
     # One for every label of Speech Commands: labels are worked on at once. Only a very large one
     # would keep a core busy alone when the others are done.
-    threads: lambda wildcards: 1 + LABELS[wildcards.label].clips // 10_000
+    threads: lambda wildcards: min(16, 1 + LABELS[wildcards.label].clips // 10_000)
     resources:
+        # How many of these a submission to a cluster works on, see slurm/config.yaml.
+        labels_at_once=1,
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         # In minutes. A core makes 4,000 examples a second from a warm disk. This allows for 133, as a
         # cold network disk may give, or clips that must be resampled.

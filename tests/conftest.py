@@ -10,6 +10,7 @@ import shutil
 import signal
 
 import pytest
+from random_vggish import Vggish
 from wavs import make_dataset
 from workflow import Workflow
 
@@ -36,6 +37,13 @@ def built(clean_build, tmp_path):
     """The workflow after a clean build: a copy of one, records and times and all."""
     shutil.copytree(clean_build, tmp_path, dirs_exist_ok=True, symlinks=True)
     return Workflow(tmp_path / "project", tmp_path / "dataset")
+
+
+@pytest.fixture(scope="session")
+def vggish_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vggish")
+    yield Vggish(folder)
+    shutil.rmtree(folder)
 
 
 def pytest_xdist_auto_num_workers(config):

@@ -1,4 +1,4 @@
-"""A Slurm cluster of four virtual nodes on this machine, for as long as the tests need it.
+"""A Slurm cluster of five virtual nodes on this machine, for as long as the tests need it.
 
 The daemons are the distribution's own: munged, slurmctld and a slurmd for each node; for accounting
 also MariaDB and slurmdbd. All of them are children of the tests, on free ports of the loopback
@@ -27,7 +27,7 @@ MISSING = [
     if not shutil.which(program, path=SBIN)
 ]
 ACCOUNT = "project"
-NODES = ("node1", "node2", "node3", "node4")
+NODES = {"node1": 1, "node2": 1, "node3": 1, "node4": 1, "large": 16}  # with their CPUs
 
 # MinJobAge: the tests ask squeue for jobs that ended long ago. OverMemoryKill: in place of cgroups,
 # which not every container has. SlurmdTimeout: when a node that says nothing is given up.
@@ -61,8 +61,9 @@ KillWait=2
 EnforcePartLimits=ALL
 SlurmdTimeout=10
 ReturnToService=2
-PartitionName=main Nodes=ALL Default=YES DefaultTime=10 MaxTime=120 State=UP
-PartitionName=short Nodes=ALL DefaultTime=10 MaxTime=60 State=UP
+PartitionName=main Nodes=node[1-4] Default=YES DefaultTime=10 MaxTime=120 State=UP
+PartitionName=short Nodes=node[1-4] DefaultTime=10 MaxTime=60 State=UP
+PartitionName=large Nodes=large DefaultTime=10 MaxTime=120 State=UP
 """
 # Enforced associations: a job needs an account that its user belongs to.
 ACCOUNTING = """\
@@ -89,7 +90,7 @@ StorageType=accounting_storage/mysql
 StorageHost=localhost
 StorageUser={user}
 """
-NODE = "NodeName={} NodeHostname=localhost NodeAddr=127.0.0.1 Port={} CPUs=1 RealMemory=4000"
+NODE = "NodeName={} NodeHostname=localhost NodeAddr=127.0.0.1 Port={} CPUs={} RealMemory=4000"
 FIELDS = {"id": "%i", "state": "%T", "node": "%N", "cpus": "%C", "memory": "%m", "limit": "%l"}
 
 
@@ -127,7 +128,7 @@ class Cluster:
             "database_port": database_port,
         }
         settings = CONFIGURATION + (ACCOUNTING if accounting else "")
-        nodes = "\n".join(map(NODE.format, NODES, node_ports))
+        nodes = "\n".join(map(NODE.format, NODES, node_ports, NODES.values()))
         (folder / "state").mkdir()
         (folder / "munge.key").write_bytes(os.urandom(128))
         (folder / "munge.key").chmod(0o400)

@@ -101,10 +101,10 @@ class OnCluster(Workflow):
     def terminal(self):
         return (self.folder / "terminal").read_text()
 
-    def run(self, *arguments):
+    def run(self, *arguments, **config):
         """Run to the end; return how many chunks were written, and what was submitted."""
         submitted, before = len(self.cluster.submissions()), self.chunks()
-        self.snakemake(*arguments)
+        self.snakemake(*arguments, **config)
         return len(self.chunks() - before), self.cluster.submissions()[submitted:]
 
     def chunks(self):
@@ -281,6 +281,33 @@ def test_interrupted_killed_and_run_again(cluster, tmp_path):
         workflow.snakemake()
     assert set(watch.most.values()) == {1}
     assert workflow.outputs() == local_outputs(tmp_path / "local", dataset)
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("tensorflow"),
+    reason="no TensorFlow: install requirements/tensorflow.txt",
+)
+def test_the_later_stages(cluster, vggish_files, tmp_path):
+    dataset = make_dataset(tmp_path / "dataset", clips=4)
+    for number, side in enumerate(("validation", "testing")):
+        clips = [f"{label}/{number}.wav\n" for label in ("go", "no", "yes")]
+        (dataset / f"{side}_list.txt").write_text("".join(clips))
+    config = {**vggish_files.config, "classifier": "{epochs: 1}"}
+    workflow = OnCluster(tmp_path / "project", dataset, cluster, partition="large")
+    _, submissions = workflow.run("embeddings", "classifier", **config)
+    assert {(job.comment, job.cpus, job.memory, job.state) for job in submissions} == {
+        ("rule_labels_spectrograms", "1", "1000M", "COMPLETED"),
+        ("rule_concatenate", "1", "1000M", "COMPLETED"),
+        ("rule_embeddings", "16", "2500M", "COMPLETED"),
+        ("rule_classifier", "8", "2000M", "COMPLETED"),
+    }
+    predictions = (workflow.results / "classifier" / "predictions.csv").read_text()
+    assert predictions.count("\n") == 1 + 12
+
+    local = Workflow(tmp_path / "local", dataset)
+    local.snakemake("embeddings", **config)
+    for name in ("wavfile_spec.dat", "wavfile_embed.dat", "wavfile_embed.csv"):
+        assert (workflow.results / name).read_bytes() == (local.results / name).read_bytes()
 
 
 def test_a_site_without_accounting(tmp_path):
