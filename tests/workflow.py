@@ -135,8 +135,13 @@ def run(command, folder, environment, seconds=300):
     """Run a command in `folder` to its end; return the finished process, its output as one text."""
     with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as output:
         if command[0] == SNAKEMAKE:
-            request = {"command": command, "folder": str(folder), "environment": dict(environment)}
-            request |= {"output": output.name, "seconds": seconds}
+            request = {
+                "command": [os.fspath(part) for part in command],
+                "folder": os.fspath(folder),
+                "environment": dict(environment),
+                "output": output.name,
+                "seconds": seconds,
+            }
             server = snakemake_server()
             print(json.dumps(request), file=server.stdin, flush=True)
             code = int(server.stdout.readline())

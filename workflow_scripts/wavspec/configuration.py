@@ -2,10 +2,10 @@
 
 import os
 import sys
-from pathlib import Path
 
 import yaml
 
+from .files import nearest_existing
 from .job import JobError
 
 
@@ -43,7 +43,7 @@ def in_plain_words(error):
 
 def check_results(folder):
     """Raise JobError if the results cannot be written to `folder`, which need not exist yet."""
-    existing = next(parent for parent in Path(folder, "x").absolute().parents if parent.exists())
+    existing = nearest_existing(folder)
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise JobError(
             f"config key 'results': {folder!r} cannot be written, {str(existing)!r} is no folder "

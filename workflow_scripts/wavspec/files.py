@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from .job import JobError
 
@@ -60,6 +61,12 @@ def remove_parts(path):
     for part in glob.glob(f"{glob.escape(part_prefix(path))}*.part"):
         with suppress(FileNotFoundError):
             os.remove(part)
+
+
+def nearest_existing(path):
+    """Return the Path of `path`, absolute, or of the nearest folder above it that exists."""
+    path = Path(path).absolute()
+    return path if path.exists() else nearest_existing(path.parent)
 
 
 def check_room(path, size):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .chunk import ROW_BYTES, ChunkError, read_catalog
 from .digests import digest_in
+from .files import nearest_existing
 
 NAMED = 12  # labels named at most for one reason
 
@@ -77,7 +78,7 @@ def surprises(folder, dataset, labels, results):
         # Chunks, and all of them once more in one file.
         clips = sum(labels[name].clips for name in missing)
         needed = ROW_BYTES * (clips + sum(label.clips for label in labels.values()))
-        free = shutil.disk_usage(existing(os.path.abspath(results))).free
+        free = shutil.disk_usage(nearest_existing(results)).free
         if free < needed:
             yield f"The run needs up to {needed:,} bytes, and {results} has {free:,} free"
 
@@ -89,11 +90,6 @@ def first_clip(table):
             return next(csv.DictReader(file), {}).get("file_name")
     except (OSError, ValueError, csv.Error):
         return None
-
-
-def existing(folder):
-    """Return `folder`, or the nearest folder above it that exists."""
-    return folder if os.path.isdir(folder) else existing(os.path.dirname(folder))
 
 
 def why(clips, catalog, digest):
