@@ -51,25 +51,30 @@ def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, su
         JobError: an output cannot be written; if the file system has not the room, before any is
             begun.
     """
-    outputs = (spectrograms, clips, invalid, summary)
-    with sealed(seal, outputs), ThreadPoolExecutor(1) as pool:
+    with (
+        sealed(seal, (spectrograms, clips, invalid, summary)),
+        # All parts before the first is written, so that a later run finds and removes them all.
+        whole(summary) as summary_part,
+        whole_csv(invalid, INVALID_FIELDS) as invalid_writer,
+        whole_csv(clips, CLIPS_FIELDS) as clips_writer,
+        whole(spectrograms) as spectrograms_part,
+        ThreadPoolExecutor(1) as pool,
+    ):
         # The kernel copies meanwhile, in this thread, where Ctrl-C ends the copy.
-        counts = pool.submit(write_tables, dataset, tables, chunks, clips, invalid)
-        with whole(spectrograms) as part:
-            try:
-                copied = write_spectrograms(part, chunks)
-            finally:
-                # It removes a chunk that it refuses, which is then missing above: it says why.
-                labels, outcomes = counts.result()
-            if copied != labels.total() * ROW_BYTES:
-                raise ChunkError("the chunks changed while they were copied: run again")
-        with whole(summary) as part:
-            text = summarize(labels, outcomes, spectrograms, clips, invalid, split)
-            Path(part).write_text(text, encoding="utf-8")
+        counts = pool.submit(write_tables, dataset, tables, chunks, clips_writer, invalid_writer)
+        try:
+            copied = write_spectrograms(spectrograms_part, chunks)
+        finally:
+            # It removes a chunk that it refuses, which is then missing above: it says why.
+            labels, outcomes = counts.result()
+        if copied != labels.total() * ROW_BYTES:
+            raise ChunkError("the chunks changed while they were copied: run again")
+        text = summarize(labels, outcomes, spectrograms, clips, invalid, split)
+        Path(summary_part).write_text(text, encoding="utf-8")
 
 
-def write_tables(dataset, tables, chunks, clips, invalid):
-    """Write the rows of all `tables` to `clips`, and the invalid ones to `invalid`.
+def write_tables(dataset, tables, chunks, clips_writer, invalid_writer):
+    """Write the rows of all `tables` to the one csv.writer, and the invalid ones to the other.
 
     Returns:
         (Counter of the clips of each label; Counter of "padded" and of each reason to be invalid).
@@ -78,22 +83,18 @@ def write_tables(dataset, tables, chunks, clips, invalid):
         ChunkError: as `concatenate` has it.
     """
     labels, outcomes = Counter(), Counter()
-    with (
-        whole_csv(clips, CLIPS_FIELDS) as clips_writer,
-        whole_csv(invalid, INVALID_FIELDS) as invalid_writer,
-    ):
-        for table, chunk in zip(tables, chunks, strict=True):
-            first = labels.total()
-            for index, row in enumerate(checked_rows(table, chunk), first):
-                file_name = os.path.join(dataset, row.path)
-                label = label_of(dataset, os.path.dirname(row.path))
-                clips_writer.writerow([index, file_name, label, row.valid])
-                labels[label] += 1
-                if not row.valid:
-                    invalid_writer.writerow([file_name, label, *row[4:9]])
-                    outcomes[row.reason] += 1
-                elif row.padded != "0":
-                    outcomes["padded"] += 1
+    for table, chunk in zip(tables, chunks, strict=True):
+        first = labels.total()
+        for index, row in enumerate(checked_rows(table, chunk), first):
+            file_name = os.path.join(dataset, row.path)
+            label = label_of(dataset, os.path.dirname(row.path))
+            clips_writer.writerow([index, file_name, label, row.valid])
+            labels[label] += 1
+            if not row.valid:
+                invalid_writer.writerow([file_name, label, *row[4:9]])
+                outcomes[row.reason] += 1
+            elif row.padded != "0":
+                outcomes["padded"] += 1
     return labels, outcomes
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
@@ -90,18 +91,24 @@ def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal
     # to it.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with sealed(seal, (spectrograms, outcomes, lengths, invalid)):
+    with (
+        sealed(seal, (spectrograms, outcomes, lengths, invalid)),
+        # All parts before the first is written, so that a later run finds and removes them all.
+        whole(spectrograms) as spectrograms_part,
+        whole(outcomes) as outcomes_part,
+        whole(lengths) as lengths_part,
+        whole(invalid) as invalid_part,
+    ):
         labels = [read_label(dataset, *files) for files in zip(tables, chunks, strict=True)]
-        with whole(invalid) as part, open(part, "w", encoding="utf-8") as file:
-            file.write(page_of_invalid([row for label in labels for row in label.invalid]))
+        invalid_rows = [row for label in labels for row in label.invalid]
+        Path(invalid_part).write_text(page_of_invalid(invalid_rows), encoding="utf-8")
         with matplotlib.rc_context(STYLE):
-            for path, figure in {
-                spectrograms: figure_of_spectrograms(labels),
-                outcomes: figure_of_outcomes(labels),
-                lengths: figure_of_lengths(labels),
+            for part, figure in {
+                spectrograms_part: figure_of_spectrograms(labels),
+                outcomes_part: figure_of_outcomes(labels),
+                lengths_part: figure_of_lengths(labels),
             }.items():
-                with whole(path) as part:
-                    figure.savefig(part, format="svg", metadata={"Date": None})
+                figure.savefig(part, format="svg", metadata={"Date": None})
 
 
 def read_label(dataset, table, chunk):

@@ -19,14 +19,16 @@ CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 def whole(path):
     """Give the name of a file to write, which takes the name `path` once all went well.
 
-    The given name, of a part, is this writer's own. A job that goes on after Snakemake was killed
-    therefore cannot write into a file that a later run has finished.
+    The given name, of a part, is this writer's own, and the part is there from the start. A job
+    that goes on after Snakemake was killed therefore cannot write into a file that a later run has
+    finished, and cannot replace it, if that run has removed the part.
 
     Raises:
         JobError: the file system has no room for the file, or does not let it be written.
     """
     part = f"{part_prefix(path)}{secrets.token_hex(8)}.part"
     try:
+        open(part, "xb").close()
         yield part
         os.replace(part, path)
     except OSError as error:
