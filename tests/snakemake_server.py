@@ -4,16 +4,19 @@ Each line on stdin is a JSON object of what `Workflow.snakemake` gives; each lin
 exit code of the Snakemake that it started.
 """
 
+import gc
 import json
 import os
 import signal
 import sys
 
-import jsonschema  # noqa: F401  Snakemake imports these two later than the rest
+import jsonschema  # noqa: F401  Snakemake imports these three later than the rest
+import nbformat  # noqa: F401
 import smart_open  # noqa: F401
 from snakemake.cli import get_argument_parser, main
 
 get_argument_parser()  # imports the plugins
+gc.freeze()  # a collection would copy all of this memory in each child
 
 for line in sys.stdin:
     request = json.loads(line)
