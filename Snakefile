@@ -28,7 +28,7 @@ include: "rules/classifier.smk"
 
 
 rule all:
-    """The two files that the notebooks read, and all that belongs to them."""
+    """`wavfile_spec.dat` and `wavfile_df.csv`, and all that belongs to them."""
     default_target: True
     input:
         lambda wildcards: intact(CONCATENATED),

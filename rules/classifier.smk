@@ -51,7 +51,7 @@ rule classifier:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        # In minutes, at half the speed of two cores.
+        # In minutes, at 600 clips a second: what two busy cores do.
         runtime=lambda wildcards, attempt: attempt
         * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
     params:

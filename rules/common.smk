@@ -9,7 +9,6 @@ from typing import NamedTuple
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-# The modules that the scripts share are shared with the rules, too.
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
 from wavspec.configuration import check_results, in_plain_words, put_python_first, with_numbers
@@ -99,7 +98,7 @@ def intact(seal):
     """Return `seal`, having seen that the files that it lists were not changed since."""
     reason = why_not_intact(seal)
     if reason:
-        raise WorkflowError(f"{reason}. Delete it, and run again to make it anew.")
+        raise WorkflowError(f"{reason}, and run again to make it anew.")
     return seal
 
 

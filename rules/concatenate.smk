@@ -2,7 +2,7 @@ CONCATENATED = seal_of("concatenate", DATASET, LABELS, digest_in(SPLIT))
 
 
 rule concatenate:
-    """All chunks to the two files that the notebooks read, and an account of them."""
+    """All chunks to `wavfile_spec.dat` and `wavfile_df.csv`, and an account of them."""
     input:
         index=ancient(INDEX),
         split=ancient("<results>/wavfile_split.csv"),

@@ -34,8 +34,8 @@ rule embeddings:
         code=code_digest("embeddings"),
         checkpoint=lambda wildcards: required_files(config, "vggish_checkpoint"),
         pca_params=lambda wildcards: required_files(config, "vggish_pca")[0],
-        # No outputs: Snakemake would delete them all before the job, which embeds with one process
-        # only the labels whose file does not exist.
+        # Not outputs, because Snakemake would delete them all before the job. It embeds the labels
+        # whose file does not exist, with one process.
         parts=lambda wildcards: announced_embeddings(embedding_files(config, RESULTS, LABELS)),
     script:
         "../workflow_scripts/embeddings.py"

@@ -34,7 +34,7 @@ rule pictures:
         seal=PICTURED,
     log:
         "<results>/logs/pictures.log",
-    # It takes two seconds, less than a submission to a cluster.
+    # It takes seconds, less than a submission to a cluster.
     localrule: True
     conda:
         "../envs/pictures.yaml"

@@ -1,4 +1,4 @@
-# The lists decide, where they are.
+# The lists decide the split, where they are, so that their content is part of the seal.
 SPLIT_LISTS = [f"{DATASET}/validation_list.txt", f"{DATASET}/testing_list.txt"]
 SPLIT = seal_of(
     "split", LABELS, config["split"], content_digest(*filter(os.path.isfile, SPLIT_LISTS))
@@ -15,8 +15,8 @@ rule split:
         seal=SPLIT,
     log:
         "<results>/logs/split.log",
-    # Before a label's job removes a catalog that it refuses: this job would miss its input, for
-    # which Snakemake ends the whole run.
+    # This job starts first, because a label's job removes a catalog that it refuses. Without that
+    # input Snakemake would end the whole run.
     priority: 1
     localrule: True
     conda:

@@ -223,7 +223,9 @@ class RandomChanges:
 
     def follow(self, output, clone):
         """Do what the output of a run that failed asks for."""
-        if damaged := re.search(r"^ *(\S+) (?:is|holds) .*\. Delete it, and run", output, re.M):
+        if damaged := re.search(
+            r"^ *(\S+) (?:is|holds) .*\. Delete (?:it|this folder), and run", output, re.M
+        ):
             path = clone.folder / damaged[1]
             print("    refused:", damaged[0].strip())
             shutil.rmtree(path) if path.is_dir() else path.unlink()

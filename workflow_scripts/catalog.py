@@ -27,7 +27,7 @@ def write_catalogs(dataset, catalogs, index):
     Raises:
         dataset.DatasetError: see there.
     """
-    # Of all states of the dataset, only the latest has its catalogs and index here.
+    # A job on a cluster's node reads the one index that there is.
     folder, name = os.path.split(index)
     for earlier in Path(folder).glob(f"{name.split('.')[0]}.*.csv"):
         earlier.unlink()

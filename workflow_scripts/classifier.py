@@ -167,7 +167,7 @@ def read_clips(clips, split):
     """Return the Clips that two tables describe, row by row.
 
     Raises:
-        JobError: they have not the same number of rows, or lack a column.
+        JobError: they differ in their number of rows, or lack a column.
     """
     try:
         with open(clips, encoding="utf-8", newline="") as file:
@@ -189,7 +189,7 @@ def open_examples(path, shape, table):
     """Return the Examples in the file `path`.
 
     Raises:
-        JobError: the file has not the size that the table's clips need.
+        JobError: the file has another size than the table's clips need.
     """
     size, needed = os.path.getsize(path), 8 * math.prod(shape) * len(table.labels)
     if size != needed:

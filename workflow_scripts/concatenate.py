@@ -1,4 +1,4 @@
-"""All labels' chunks to the two files that the next notebooks read, and an account of them."""
+"""All labels' chunks to `wavfile_spec.dat` and `wavfile_df.csv`, and an account of them."""
 
 import csv
 import errno
@@ -48,7 +48,7 @@ def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, su
 
     Raises:
         ChunkError: a chunk or table is not what its name says.
-        JobError: an output cannot be written; if the file system has not the room, before any is
+        JobError: an output cannot be written; if the file system lacks the room, before any is
             begun.
     """
     with (
@@ -60,12 +60,12 @@ def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, su
         whole(spectrograms) as spectrograms_part,
         ThreadPoolExecutor(1) as pool,
     ):
-        # The kernel copies meanwhile, in this thread, where Ctrl-C ends the copy.
+        # The copy is in the main thread, the only one that Ctrl-C reaches.
         counts = pool.submit(write_tables, dataset, tables, chunks, clips_writer, invalid_writer)
         try:
             copied = write_spectrograms(spectrograms_part, chunks)
         finally:
-            # It removes a chunk that it refuses, which is then missing above: it says why.
+            # If both fail, this error says why: a chunk that is refused here is missing above.
             labels, outcomes = counts.result()
         if copied != labels.total() * ROW_BYTES:
             raise ChunkError("the chunks changed while they were copied: run again")
@@ -120,7 +120,7 @@ def write_spectrograms(path, chunks):
     """Write the rows of all `chunks` to the file `path`; return how many bytes that were.
 
     Raises:
-        OSError: a chunk cannot be read, or the file system has not the room for the file.
+        OSError: a chunk cannot be read, or the file system lacks the room for the file.
     """
     with open(path, "wb", buffering=0) as target:
         for number, chunk in enumerate(chunks):

@@ -55,7 +55,7 @@ def embed(
 ):
     """Write the embeddings of all clips, in the row order of the concatenated spectrograms.
 
-    Memory does not grow with a label's size but for its embeddings.
+    Of a label, only the embeddings are in memory as a whole.
 
     Args:
         tables, chunks: lists of files, one for each label, in row order.
@@ -248,7 +248,7 @@ def report(line):
 
 
 if "snakemake" in globals():
-    # Its C++ would tell the terminal of processors' instructions and absent GPUs.
+    # TensorFlow's C++ would tell the terminal of processors' instructions and absent GPUs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
         try:

@@ -87,8 +87,7 @@ def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal
         ChunkError: a chunk or table is not what its name says.
         JobError: an output cannot be written.
     """
-    # matplotlib's own fonts have not all letters. The browser's have, and the picture leaves them
-    # to it.
+    # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with (

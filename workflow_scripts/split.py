@@ -32,7 +32,7 @@ def write_split(dataset, catalogs, validation, testing, split, seal, short_clips
         split: CSV file to write: index, speaker, split (training, validation, testing, or blank for
             `_background_noise_`); row i describes row i of the spectrograms.
         seal: file to write, see `seals`.
-        short_clips: the configuration's key of that name, of which the catalogs' digests know.
+        short_clips: the configuration's key of that name. The catalogs' digests depend on it.
 
     Returns:
         (Counter of the clips on each side, list of warnings in words).
@@ -126,8 +126,8 @@ if "snakemake" in globals():
                 short_clips=snakemake.config["short_clips"],
             )
         except ChunkError:
-            # Without the index the next run writes all catalogs anew. The catalog that was refused
-            # stays, because the job of its label needs an input to start, and to refuse it, too.
+            # Without the index the next run writes all catalogs anew. The refused catalog stays,
+            # because its label's job needs it as an input, and refuses it as well.
             os.remove(snakemake.input.index)
             raise
         print(*(f"{count} {side or 'on no side'}" for side, count in counts.items()), sep=", ")

@@ -38,8 +38,8 @@ UNKNOWN_LENGTH = 2**63 - 1
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 NO_FILE = ("", "")  # size and mtime of what is no regular file
 
-# The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The two sizes
-# left open in it are of all that follows the first, and of the samples.
+# The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The
+# first `%b` is the number of bytes that follow it, the second the number of bytes of samples.
 PLAIN_HEADER = (
     b"RIFF%bWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data%b"
 )
@@ -112,8 +112,8 @@ def read_clip(path, size=None, mtime_ns=None, pad_short=False):
 def read_waveform(path, expected=None, limit=None):
     """Return (samples, AudioFormat) of a WAV file: (n,) mono, 16 kHz, in 16-bit steps.
 
-    The samples are int16 where the file holds just such, else float64. Any encoding is read as
-    16-bit integers, as VGGish does, but one that stores floats, whose 1.0 is 32,768 steps.
+    A plain 16-bit mono file at 16 kHz gives int16 samples, any other float64. VGGish reads 16-bit
+    integers, and so does this. Only stored floats are multiplied by 32,768 instead.
 
     Raises:
         InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or, where
@@ -124,7 +124,7 @@ def read_waveform(path, expected=None, limit=None):
         # Without O_NONBLOCK, opening a FIFO would wait for ever for its writer.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        # What cannot be opened for another reason, such as a permission, stays so in the next run.
+        # Another error, such as a missing permission, would come again in the next run.
         if error.errno in GONE and expected not in (None, NO_FILE):
             raise ClipChangedError(path) from error
         raise InvalidClipError("unreadable", error.strerror) from error

@@ -95,7 +95,7 @@ def read_rows(path, fields):
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(fields):
-                raise ChunkError(f"{path} has not the columns {', '.join(fields)}")
+                raise ChunkError(f"{path} lacks the columns {', '.join(fields)}")
             for row in rows:
                 if len(row) != len(fields):
                     raise ChunkError(

@@ -152,7 +152,9 @@ def check_names(labels):
         if label in READ_AS_MISSING:
             refused.append(f"folder {label!r}: pandas reads this label as a missing value")
         elif PERIODIC.search(file_name_of(label)):
-            refused.append(f"folder {label!r}: Snakemake refuses a pattern 20 times over")
+            refused.append(
+                f"folder {label!r}: Snakemake refuses the same letters 20 times in a row"
+            )
         elif len(os.fsencode(file_name_of(label))) > LONGEST_NAME:
             refused.append(
                 f"folder {label!r}: over {LONGEST_NAME} bytes, too long for a chunk's name"

@@ -65,8 +65,8 @@ def digest(*things):
 def code_digest(stage):
     """Return the digest of the code of a stage, and of the versions that it runs with.
 
-    A file that was written since this process began makes it a digest that no name has, even if the
-    file is now as it was: its content of a moment ago may have been imported.
+    If a file was written since this process began, the digest is one that no name has. The process
+    may have imported what the file held before.
     """
     code = CODE[stage]
     scripts = [ROOT / "workflow_scripts" / script for script in code.scripts]
@@ -112,7 +112,7 @@ def stage_of(seal):
 def remove_superseded(folder, current):
     """Remove the files in `folder` that have a digest in their names but are not of `current`.
 
-    So go the unfinished files that killed jobs left there.
+    Unfinished files that killed jobs left there are removed, too.
 
     Args:
         folder: a folder of files `{name}.{digest}.{ending}`.

@@ -19,9 +19,9 @@ CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 def whole(path):
     """Give the name of a file to write, which takes the name `path` once all went well.
 
-    The given name, of a part, is this writer's own, and the part is there from the start. A job
-    that goes on after Snakemake was killed therefore cannot write into a file that a later run has
-    finished, and cannot replace it, if that run has removed the part.
+    Each writer gets a name of its own, of a part that exists from the start. So a job that goes on
+    after Snakemake was killed cannot write into a file that a later run has finished. Nor can it
+    replace that file, if the later run has removed the part.
 
     Raises:
         JobError: the file system has no room for the file, or does not let it be written.
@@ -72,7 +72,7 @@ def nearest_existing(path):
 
 
 def check_room(path, size):
-    """Raise OSError if the file system of `path` has not `size` bytes left."""
+    """Raise OSError if the file system of `path` lacks room for `size` bytes."""
     free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if free < size:
         message = f"{os.strerror(errno.ENOSPC)}, {size:,} bytes needed, {free:,} free"

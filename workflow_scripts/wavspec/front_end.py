@@ -9,8 +9,8 @@ Classification", ICASSP 2017), in the order of the arithmetic:
 4. its sum over 64 triangular mel bands;
 5. the logarithm; 96 frames make an example.
 
-The values are bit for bit those of VGGish's original numpy front end on the same machine, where it
-has one BLAS thread. The order of the arithmetic is therefore part of the definition.
+The values are bit for bit those of VGGish's original numpy front end on the same machine, if the
+original runs with one BLAS thread. The order of the arithmetic is therefore part of the definition.
 """
 
 import functools

@@ -18,7 +18,8 @@ class JobError(Exception):
 def job(log, inputs, seal=None, code=None):
     """Print to the job's log. If the work fails, say why there, and exit.
 
-    Snakemake repeats it on the terminal. Two processes that print there at once would be garbled.
+    The job prints to its log alone, and Snakemake repeats the reason on the terminal. Two jobs that
+    print there at once would mix their lines.
 
     Args:
         log: file to write.
@@ -59,7 +60,7 @@ def bring_to_the_present(files):
     """
     now = time.time()
     for file in files:
-        # What needs the file says more plainly that it is gone.
+        # The code that opens the file gives a clearer error if it is gone.
         with suppress(FileNotFoundError):
             if os.path.getmtime(file) > now:
                 os.utime(file)

@@ -1,6 +1,6 @@
 """Seals: what the outputs with fixed names were made of.
 
-The notebooks read `wavfile_spec.dat` under this very name, so that it cannot carry a digest. The
+Notebooks read `wavfile_spec.dat` under this very name, so that it cannot carry a digest. The
 stage that writes it writes a seal as well, `seals/{stage}.{digest}.csv`, whose name does. The seal
 lists the stage's other outputs with their sizes. While it exists, they are up to date.
 """
@@ -20,8 +20,8 @@ FIELDS = ["file", "bytes"]
 def sealed(seal, outputs):
     """Write `outputs` inside the `with`; they are sealed when all went well.
 
-    The stage's earlier seals go before the first output is written. So do unfinished outputs: a job
-    that still writes one, because it outlived a killed Snakemake, fails.
+    The stage's earlier seals are removed before the first output is written. Unfinished outputs are
+    removed, too, so that a job that outlived a killed Snakemake fails and replaces nothing.
 
     Args:
         seal: the file to write.
@@ -39,7 +39,9 @@ def sealed(seal, outputs):
 
 
 def why_not_intact(seal):
-    """Return why the outputs that the file `seal` is for cannot be believed, or None if they can.
+    """Return why the outputs that the file `seal` is for cannot be believed, and what to delete.
+
+    Return None if they can be believed.
 
     None, too, where the seal or an output does not exist: Snakemake notices this itself.
     """
@@ -48,7 +50,8 @@ def why_not_intact(seal):
         return None
     # A stage has one seal at a time. Two are there after an older copy was laid over the results.
     if len(list(seal.parent.glob(f"{stage_of(seal)}.*.csv"))) > 1:
-        return f"{seal.parent} holds more than one seal of the stage {stage_of(seal)}"
+        stage = stage_of(seal)
+        return f"{seal.parent} holds more than one seal of the stage {stage}. Delete this folder"
     try:
         with open(seal, encoding="utf-8", newline="") as file:
             outputs = [
@@ -57,8 +60,8 @@ def why_not_intact(seal):
     except (KeyError, TypeError, ValueError):
         outputs = []
     if not outputs:
-        return f"{seal} is damaged"
+        return f"{seal} is damaged. Delete it"
     for output, size in outputs:
         if output.exists() and output.stat().st_size != size:
-            return f"{os.path.normpath(output)} is not as the workflow wrote it"
+            return f"{os.path.normpath(output)} is not as the workflow wrote it. Delete it"
     return None

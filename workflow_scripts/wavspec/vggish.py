@@ -45,15 +45,15 @@ def vggish(examples):
 def loaded(checkpoint, threads):
     """Give the network with its weights: a function from (n, 96, 64) to (n, 128) float32 arrays.
 
-    At most BATCH_SIZE examples at a time, 0 < n. It runs on the first GPU, where TensorFlow sees
-    one; on processors the values do not depend on the number of threads.
+    It takes from 1 to BATCH_SIZE examples at a time. It runs on the first GPU that TensorFlow sees.
+    On processors the values do not depend on the number of threads.
 
     Args:
         checkpoint: a V1 checkpoint's file, or the prefix of the files of a V2 one.
         threads: how many the processors' part of the work may take.
 
     Raises:
-        CheckpointError: see `check`; so before any of the network is computed.
+        CheckpointError: see `check`, which runs before anything is computed.
     """
     # The 10-bit products that some GPUs take for float32 would part from the published values.
     tf.config.experimental.enable_tensor_float_32_execution(False)
