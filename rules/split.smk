@@ -9,19 +9,20 @@ rule split:
     """The catalogs to the speaker of each clip, and its side: training, validation or testing."""
     input:
         index=ancient(INDEX),
-        catalogs=ancient(of_all_labels("<results>/catalog/{label}.{digest}.csv")),
     output:
         split="<results>/wavfile_split.csv",
         seal=SPLIT,
     log:
         "<results>/logs/split.log",
-    # This job starts first, because a label's job removes a catalog that it refuses. Without that
-    # input Snakemake would end the whole run.
-    priority: 1
     localrule: True
     conda:
         "../envs/front_end.yaml"
     params:
         code=code_digest("split"),
+        # The index was written after them. As inputs they would end the whole run if one was missing,
+        # because its label's job refused and removed it.
+        catalogs=lambda wildcards: [
+            f"{RESULTS}/catalog/{label}.{LABELS[label].digest}.csv" for label in LABELS
+        ],
     script:
         "../workflow_scripts/split.py"

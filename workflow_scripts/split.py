@@ -120,7 +120,7 @@ if "snakemake" in globals():
         try:
             counts, warnings = write_split(
                 os.path.expanduser(snakemake.config["dataset"]),
-                snakemake.input.catalogs,
+                snakemake.params.catalogs,
                 **snakemake.config["split"],
                 **snakemake.output,
                 short_clips=snakemake.config["short_clips"],
