@@ -21,8 +21,6 @@ rule split:
         code=code_digest("split"),
         # The index was written after them. As inputs they would end the whole run if one was missing,
         # because its label's job refused and removed it.
-        catalogs=lambda wildcards: [
-            f"{RESULTS}/catalog/{label}.{LABELS[label].digest}.csv" for label in LABELS
-        ],
+        catalogs=of_all_labels(f"{RESULTS}/catalog/{{label}}.{{digest}}.csv"),
     script:
         "../workflow_scripts/split.py"
