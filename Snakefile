@@ -40,14 +40,14 @@ rule all:
         "<results>/summary.txt",
         lambda wildcards: intact(PICTURED),
         rules.pictures.output,
-        # Snakemake would not notice otherwise if one is missing although the files above are not.
+        # Without these two Snakemake would not notice a missing chunk while the files above exist.
         of_all_labels("<results>/chunks/{label}.{digest}.npy"),
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
 
 
 onstart:
-    # Ctrl-C reaches all processes of the terminal. A job that is not yet in its own code would
-    # answer with a hundred lines of Snakemake's. Once it is, `job` stops it.
+    # Ctrl-C reaches all processes of the terminal. A job that is still starting would answer with a
+    # hundred lines of Snakemake's. So jobs start deaf to it, and `job` makes them listen.
     shell.prefix("set -euo pipefail; trap '' INT; ")
 
 

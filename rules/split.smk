@@ -19,8 +19,8 @@ rule split:
         "../envs/front_end.yaml"
     params:
         code=code_digest("split"),
-        # The index was written after them. As inputs they would end the whole run if one was missing,
-        # because its label's job refused and removed it.
+        # A label's job removes a catalog that it refuses. If the catalogs were inputs, that would end
+        # the whole run. The index stands for them, because it is written last.
         catalogs=of_all_labels(f"{RESULTS}/catalog/{{label}}.{{digest}}.csv"),
     script:
         "../workflow_scripts/split.py"
