@@ -1,14 +1,7 @@
 # The examples, their seal, and what they depend on besides the spectrograms.
 EXAMPLES, EXAMPLES_SEAL, MADE_OF = {
     "spectrograms": ("<results>/wavfile_spec.dat", CONCATENATED, ()),
-    "embeddings": (
-        "<results>/wavfile_embed.dat",
-        EMBEDDED,
-        (
-            code_digest("embeddings"),
-            *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
-        ),
-    ),
+    "embeddings": ("<results>/wavfile_embed.dat", EMBEDDED, (code_digest("embeddings"), *VGGISH)),
 }[config["classifier"]["features"]]
 # The dataset's path is not in it: a dataset that was moved need not be learnt again.
 CLASSIFIED = seal_of("classifier", LABELS, digest_in(SPLIT), MADE_OF, config["classifier"])
@@ -29,19 +22,11 @@ rule classifier:
         history="<results>/classifier/history.csv",
         learning_curve=[
             "<results>/classifier/learning_curve.png",
-            report(
-                "<results>/classifier/learning_curve.svg",
-                caption="../report/learning_curve.rst",
-                category="Classifier",
-            ),
+            shown("classifier/learning_curve.svg", "Classifier"),
         ],
         confusion_matrix=[
             "<results>/classifier/confusion_matrix.png",
-            report(
-                "<results>/classifier/confusion_matrix.svg",
-                caption="../report/confusion_matrix.rst",
-                category="Classifier",
-            ),
+            shown("classifier/confusion_matrix.svg", "Classifier"),
         ],
         seal=CLASSIFIED,
     log:

@@ -89,6 +89,12 @@ def of_all_labels(pattern):
     return [pattern.format(label=label, digest=LABELS[label].digest) for label in LABELS]
 
 
+def shown(file, category, **labels):
+    """Return an output for the report: `file` of the results, with the caption of its name."""
+    caption = f"../report/{os.path.basename(file).partition('.')[0]}.rst"
+    return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
+
+
 def seal_of(stage, *made_of):
     """Return the seal of a stage whose outputs are made of these things and by its code."""
     return f"{RESULTS}/seals/{stage}.{digest(*made_of, code_digest(stage))}.csv"

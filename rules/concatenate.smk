@@ -13,12 +13,7 @@ rule concatenate:
         spectrograms="<results>/wavfile_spec.dat",
         clips="<results>/wavfile_df.csv",
         invalid="<results>/invalid.csv",
-        summary=report(
-            "<results>/summary.txt",
-            caption="../report/summary.rst",
-            category="Clips",
-            labels={"table": "Summary, to download"},
-        ),
+        summary=shown("summary.txt", "Clips", table="Summary, to download"),
         seal=CONCATENATED,
     log:
         "<results>/logs/concatenate.log",

@@ -2,11 +2,8 @@ from wavspec.plan import announced_embeddings
 from wavspec.vggish_files import embedding_files, required_files, state_of
 
 # The checkpoint's content is not in it: it takes a second to read, which every run would wait for.
-EMBEDDED = seal_of(
-    "embeddings",
-    *(digest_in(CONCATENATED), LABELS),
-    *(state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")),
-)
+VGGISH = [state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")]
+EMBEDDED = seal_of("embeddings", digest_in(CONCATENATED), LABELS, *VGGISH)
 
 
 rule embeddings:

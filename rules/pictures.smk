@@ -7,30 +7,12 @@ rule pictures:
         tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
         chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
     output:
-        spectrograms=report(
-            "<results>/pictures/spectrograms.svg",
-            caption="../report/spectrograms.rst",
-            category="Pictures",
-            labels={"picture": "A spectrogram of each label"},
+        spectrograms=shown(
+            "pictures/spectrograms.svg", "Pictures", picture="A spectrogram of each label"
         ),
-        outcomes=report(
-            "<results>/pictures/outcomes.svg",
-            caption="../report/outcomes.rst",
-            category="Pictures",
-            labels={"picture": "Valid and invalid clips"},
-        ),
-        lengths=report(
-            "<results>/pictures/lengths.svg",
-            caption="../report/lengths.rst",
-            category="Pictures",
-            labels={"picture": "Lengths of the clips"},
-        ),
-        invalid=report(
-            "<results>/pictures/invalid.html",
-            caption="../report/invalid.rst",
-            category="Clips",
-            labels={"table": "Invalid clips, to search"},
-        ),
+        outcomes=shown("pictures/outcomes.svg", "Pictures", picture="Valid and invalid clips"),
+        lengths=shown("pictures/lengths.svg", "Pictures", picture="Lengths of the clips"),
+        invalid=shown("pictures/invalid.html", "Clips", table="Invalid clips, to search"),
         seal=PICTURED,
     log:
         "<results>/logs/pictures.log",
