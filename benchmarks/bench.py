@@ -222,7 +222,7 @@ def chunk_memory(dataset, clips, folder):
     for number in range(clips):
         os.link(clip, folder / "many" / "zero" / f"{number}.wav")
     catalog, digest = write_catalog(folder / "many", "zero", folder)
-    peak = measured([sys.executable, __file__, "--chunk", folder / "many", catalog, digest])[2]
+    peak = measured([sys.executable, __file__, "--chunk", folder / "many", catalog])[2]
     shutil.rmtree(folder / "many")
     (folder / f"zero.{digest}.npy").unlink()
     return peak
@@ -233,14 +233,13 @@ def main():
     parser.add_argument("--clips", type=int, default=3000)
     parser.add_argument("--folder", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
     parser.add_argument("--notebook", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--chunk", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--chunk", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.notebook:
         return notebook(*arguments.notebook)
     if arguments.chunk:
-        _, catalog, digest = arguments.chunk
-        name = Path(catalog).with_name(f"zero.{digest}")
-        return write_chunk(*arguments.chunk, f"{name}.npy", f"{name}.csv")
+        chunk = Path(arguments.chunk[1]).with_suffix(".npy")
+        return write_chunk(*arguments.chunk, chunk, chunk.with_suffix(".csv"))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = benchmark(Path(folder), arguments.clips)
     print(report)

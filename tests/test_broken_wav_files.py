@@ -95,7 +95,7 @@ def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
     catalog, digest = write_catalog(dataset, "no", tmp_path)
     chunk, table = tmp_path / f"no.{digest}.npy", tmp_path / f"no.{digest}.csv"
 
-    assert peak_of_chunk(dataset, catalog, digest, chunk, table) < 300
+    assert peak_of_chunk(dataset, catalog, chunk, table) < 300
 
     spectrograms = np.load(chunk)
     valid = 0
@@ -140,7 +140,7 @@ def test_memory_does_not_grow_with_the_label(tmp_path):
             os.link(tmp_path / "no" / "0.wav", tmp_path / "no" / f"{number}.wav")
         catalog, digest = write_catalog(tmp_path, "no", tmp_path)
         chunk, table = tmp_path / f"no.{digest}.npy", tmp_path / f"no.{digest}.csv"
-        peaks.append(peak_of_chunk(tmp_path, catalog, digest, chunk, table))
+        peaks.append(peak_of_chunk(tmp_path, catalog, chunk, table))
     assert peaks[1] - peaks[0] < 12
 
 

@@ -6,7 +6,8 @@ import string
 import pandas as pd
 import pytest
 from wavs import make_dataset, write_wav
-from wavspec.dataset import DatasetError, find_clips
+from wavspec.dataset import find_clips
+from wavspec.job import JobError
 
 ODD_NAMES = [
     "two words",
@@ -73,7 +74,7 @@ def test_odd_names_are_in_the_two_files(workflow):
 def test_names_that_cannot_be_kept_are_refused_by_name(tmp_path, name):
     dataset = make_dataset(tmp_path / "dataset")
     write_wav(dataset / os.fsdecode(name))
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(JobError) as error:
         find_clips(os.fspath(dataset))
     assert repr(os.fsdecode(name))[1:-1].split("/")[0] in str(error.value)
 
@@ -161,5 +162,5 @@ def test_results_inside_the_dataset(workflow):
 
 
 def test_the_datasets_own_path_is_checked(tmp_path):
-    with pytest.raises(DatasetError, match="control characters"):
+    with pytest.raises(JobError, match="control characters"):
         find_clips(os.fspath(make_dataset(tmp_path / "new\nline")))

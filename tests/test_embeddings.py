@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from concatenate import concatenate
-from embeddings import EmbeddingError, Label, Progress, embed, embed_label, load_pca, postprocess
+from embeddings import Label, embed, embed_label, load_pca, postprocess
 from numpy.lib.stride_tricks import sliding_window_view
 from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
@@ -23,6 +23,8 @@ from wavs import make_dataset, write_catalog, write_wav
 from wavspec.chunk import ChunkError
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
+from wavspec.job import JobError
+from wavspec.progress import Progress
 from wavspec.vggish_files import embedding_files
 from workflow import ROOT, Workflow, jobs_named, kill_group, wait_until
 
@@ -81,7 +83,7 @@ class Stage:
         for label in find_clips(self.dataset).labels:
             catalog, digest = write_catalog(self.dataset, label, self.folder)
             table, chunk = (str(self.folder / f"{label}.{digest}{end}") for end in (".csv", ".npy"))
-            write_chunk(self.dataset, catalog, digest, chunk, table)
+            write_chunk(self.dataset, catalog, chunk, table)
             catalogs.append(catalog)
             tables.append(table)
             chunks.append(chunk)
@@ -261,7 +263,7 @@ def test_a_spectrogram_that_is_not_finite_is_named_and_leaves_no_output(quick, s
     chunk = np.load(inputs["chunks"][1], mmap_mode="r+")
     chunk[1, 5, 5] = value
     chunk.flush()
-    with pytest.raises(EmbeddingError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
+    with pytest.raises(JobError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
         stage.embed(inputs)
     assert not any((stage.folder / file).exists() for file in OUTPUTS.values())
 
@@ -284,7 +286,7 @@ def test_an_embedding_that_is_not_finite_is_named(tmp_path):
     def network(examples):
         return np.array([[0.0] * 128, [np.inf] * 128], np.float32)
 
-    with pytest.raises(EmbeddingError, match=r"clip 'c.wav': NaN .* embedding"):
+    with pytest.raises(JobError, match=r"clip 'c.wav': NaN .* embedding"):
         embed_label(label, network, 64, Progress(2, print))
 
 
@@ -343,7 +345,7 @@ def test_wrong_checkpoints_are_refused(vggish_files, tmp_path, make, message):
     from wavspec import vggish
 
     checkpoint = make(vggish_files, tmp_path)[0].removesuffix(".index")
-    with pytest.raises(vggish.CheckpointError, match=message), vggish.loaded(checkpoint, 1):
+    with pytest.raises(JobError, match=message), vggish.loaded(checkpoint, 1):
         pass
 
 
@@ -363,7 +365,7 @@ REFUSED_PCA = {
 @pytest.mark.parametrize(("arrays", "message"), REFUSED_PCA.values(), ids=REFUSED_PCA)
 def test_wrong_pca_parameters_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "pca.npz", **arrays)
-    with pytest.raises(EmbeddingError, match=message):
+    with pytest.raises(JobError, match=message):
         load_pca(tmp_path / "pca.npz")
 
 
@@ -373,20 +375,18 @@ def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
     np.savez(path, pca_eigen_vectors=np.eye(128), pca_means=np.ones((128, 1)))
     load_pca(path)
     os.truncate(path, bytes_left)
-    with pytest.raises(
-        EmbeddingError, match=r"no whole \.npz file of pca_eigen_vectors, pca_means"
-    ):
+    with pytest.raises(JobError, match=r"no whole \.npz file of pca_eigen_vectors, pca_means"):
         load_pca(path)
 
 
 def test_progress_tells_the_rest(monkeypatch):
     lines = []
-    clock = iter([0.0, 10.0, 30.0, 40.0])
+    clock = iter([0.0, 10.0, 30.0, 30.0, 40.0, 40.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     progress = Progress(4000, lines.append)
-    progress.add(1000)
-    progress.add(2000)
-    progress.add(1000)
+    progress.add(1000, "embedded")
+    progress.add(2000, "embedded")
+    progress.add(1000, "embedded")
     assert lines == [
         "3,000 of 4,000 clips embedded, 100 clips/s, 0 min 10 s left",
         "4,000 of 4,000 clips embedded, 100 clips/s, 0 min 0 s left",
@@ -404,7 +404,7 @@ def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
         patch.setenv("PYTHONPATH", str(shadow))
         workflow.snakemake()
         output = workflow.snakemake("embeddings", check=False, **asked).stdout
-    assert "No module tensorflow: the embeddings need what requirements/tensorflow.txt" in output
+    assert "No module tensorflow: this stage needs more packages" in output
 
     output = workflow.snakemake("embeddings", "--dry-run", check=False).stdout
     assert "config key 'vggish_checkpoint': 'vggish/vggish_model.ckpt' is not a file" in output

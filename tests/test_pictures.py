@@ -31,10 +31,10 @@ def chunks_of(dataset, labels, folder):
     folder.mkdir()
     tables, chunks = [], []
     for label in labels:
-        catalog, digest = write_catalog(dataset, label, folder)
+        catalog, _ = write_catalog(dataset, label, folder)
         tables.append(catalog.with_suffix(".csv"))
         chunks.append(catalog.with_suffix(".npy"))
-        write_chunk(dataset, catalog, digest, chunks[-1], tables[-1])
+        write_chunk(dataset, catalog, chunks[-1], tables[-1])
     return tables, chunks
 
 
@@ -62,9 +62,7 @@ def label(name="yes", clips=1, invalid=0, example=True):
     outcomes = Counter({"valid": clips - invalid, "too short": invalid})
     lengths = Counter({("valid", "16000", "16000"): clips - invalid})
     rows = [TableRow("a.wav", "1", "1", False, "too short", "", "", "", "", "")] * invalid
-    return pictures.Label(
-        name, clips, outcomes, lengths, rows, np.zeros((96, 64)) if example else None
-    )
+    return pictures.Label(name, outcomes, lengths, rows, np.zeros((96, 64)) if example else None)
 
 
 def test_labels_of_any_script_and_sign(tmp_path):

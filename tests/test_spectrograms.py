@@ -28,7 +28,7 @@ def chunk_of(dataset, label, folder, **settings):
     """The (n, 96, 64) chunk and the table's rows, as dicts, of one label of `dataset`."""
     catalog, digest = write_catalog(dataset, label, folder, **settings)
     chunk, table = folder / f"x.{digest}.npy", folder / f"x.{digest}.csv"
-    write_chunk(dataset, catalog, digest, chunk, table, **settings)
+    write_chunk(dataset, catalog, chunk, table, **settings)
     with open(table, newline="") as file:
         return np.load(chunk), list(csv.DictReader(file))
 

@@ -25,7 +25,7 @@ def write_catalogs(dataset, catalogs, index):
         index: CSV file to write: label (as in the names of files), digest, number of clips.
 
     Raises:
-        dataset.DatasetError: see there.
+        JobError: see there.
     """
     # A job on a cluster's node reads the one index that there is.
     folder, name = os.path.split(index)

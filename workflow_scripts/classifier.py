@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from wavspec.digests import remove_superseded
-from wavspec.files import remove_parts, whole, whole_csv
+from wavspec.files import new_csv, remove_parts, whole
 from wavspec.job import JobError, job
+from wavspec.progress import Progress, report
 from wavspec.seals import sealed
 
 SIDES = ("training", "validation", "testing")
@@ -32,7 +33,6 @@ HISTORY_FIELDS = [
 PREDICTION_FIELDS = ["", "label", "split", "predicted", "probability"]
 LEARNING_RATE = 3e-3
 READ_SIZE = 256  # clips that are read at once where no training batch says how many
-PROGRESS_INTERVAL = 20  # seconds
 
 
 class Clips(NamedTuple):
@@ -138,23 +138,27 @@ def classify(
         predicted[batch], probability[batch] = probabilities.argmax(1), probabilities.max(1)
     confusion = confusion_counts(targets, predicted, rows["testing"], len(labels))
     summary = {
-        **summarise(labels, targets, predicted, rows, table, log),
+        **summarise(labels, targets == predicted, confusion, rows, table, log),
         "features": features,
         "seed": seed,
         "device": device,
-        "versions": versions(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: sys.modules[name].__version__ for name in ("tensorflow", "keras", "numpy")},
+        },
     }
 
-    pictures = [*learning_curve, *confusion_matrix]
-    with sealed(seal, [model, metrics, predictions, history, *pictures]):
+    accuracy = summary["accuracy"]["testing"]
+    outputs = [model, metrics, predictions, history, *learning_curve, *confusion_matrix]
+    with sealed(seal, outputs) as [model, metrics, predictions, history, *pictures]:
         network.save(model)
-        write_json(metrics, summary)
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        Path(metrics).write_text(f"{text}\n", encoding="utf-8")
         write_predictions(predictions, table, labels, predicted, probability)
-        with whole_csv(history, HISTORY_FIELDS) as writer:
+        with new_csv(history, HISTORY_FIELDS) as writer:
             writer.writerows([f"{value:.6g}" for value in epoch] for epoch in log)
-        accuracy = summary["accuracy"]["testing"]
-        draw_learning_curve(learning_curve, log, accuracy)
-        draw_confusion_matrix(confusion_matrix, confusion, labels, accuracy)
+        draw_learning_curve(pictures[: len(learning_curve)], log, accuracy)
+        draw_confusion_matrix(pictures[len(learning_curve) :], confusion, labels, accuracy)
     remove_superseded(Path(state).parent, set())
     remove_parts(state)
     report(
@@ -290,30 +294,20 @@ def build_network(shape, labels, mean, variance):
     """
     from keras import Sequential, layers
 
-    network = Sequential([layers.Input(shape), layers.Normalization(-1, mean, variance)])
+    def normalised(layer):
+        # Keras' own momentum of 0.99 needs more steps than a small dataset gives.
+        return [layer, layers.BatchNormalization(momentum=0.9), layers.ReLU()]
+
+    standardised = [layers.Input(shape), layers.Normalization(-1, mean, variance)]
+    noise = layers.GaussianNoise(0.2)
     if len(shape) == 2:
-        network.add(layers.Reshape((*shape, 1)))
-        network.add(layers.GaussianNoise(0.2))
+        hidden = [layers.Reshape((*shape, 1)), noise]
         for filters, size in ((16, 5), (32, 3), (64, 3), (128, 3)):
-            convolution = layers.Conv2D(filters, size, 2, padding="same", use_bias=False)
-            add_normalised(network, convolution)
-        network.add(layers.GlobalAveragePooling2D())
-        network.add(layers.Dropout(0.3))
+            hidden += normalised(layers.Conv2D(filters, size, 2, padding="same", use_bias=False))
+        hidden += [layers.GlobalAveragePooling2D(), layers.Dropout(0.3)]
     else:
-        network.add(layers.GaussianNoise(0.2))
-        add_normalised(network, layers.Dense(256, use_bias=False))
-        network.add(layers.Dropout(0.5))
-    network.add(layers.Dense(labels, activation="softmax"))
-    return network
-
-
-def add_normalised(network, layer):
-    from keras import layers
-
-    network.add(layer)
-    # Keras' own momentum of 0.99 needs more steps than a small dataset gives.
-    network.add(layers.BatchNormalization(momentum=0.9))
-    network.add(layers.ReLU())
+        hidden = [noise, *normalised(layers.Dense(256, use_bias=False)), layers.Dropout(0.5)]
+    return Sequential([*standardised, *hidden, layers.Dense(labels, activation="softmax")])
 
 
 def train(network, examples, targets, rows, epochs, batch_size, seed, state, report):
@@ -342,20 +336,20 @@ def train(network, examples, targets, rows, epochs, batch_size, seed, state, rep
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         report(f"going on after epoch {len(history)}, from {state}")
-    progress = Progress(epochs, len(rows["training"]), report)
+    progress = Progress((epochs - len(history)) * len(rows["training"]), report)
     for epoch in range(len(history) + 1, epochs + 1):
         start = time.monotonic()
         # Seeded by the epoch too, so that a training that goes on sees the same batches.
         random = np.random.default_rng([seed, epoch])
         order = batches(random.permutation(rows["training"]), batch_size)
         sums = np.zeros(2)
-        # Not Keras' `fit`: TensorFlow's reader of Python generators has the C library give freed
-        # memory back to the system, and getting it again doubles the processor time (measured).
+        # Keras' `fit` doubles the processor time (measured). Its reader of Python generators makes
+        # the C library give freed memory back to the system, and getting it again takes that time.
         for batch in read_ahead(training_batches(examples, targets, order, random)):
             step = network.train_on_batch(*batch, return_dict=True)
             clips = len(batch[1])
             sums += clips * np.array([step["loss"], step["accuracy"]])
-            progress.add(epoch, clips)
+            progress.add(clips, f"learnt, epoch {epoch} of {epochs}")
         seconds = time.monotonic() - start
         trained = sums / len(rows["training"])
         validated = evaluate(network, examples, targets, rows["validation"])
@@ -363,7 +357,10 @@ def train(network, examples, targets, rows, epochs, batch_size, seed, state, rep
         if best_epoch(history) == epoch:
             best = network.get_weights()
         save_state(state, history, variables, best)
-        progress.end(history)
+        progress.say(
+            f"epoch {epoch} of {epochs}: accuracy {trained[1]:.1%} in training, "
+            f"{validated[1]:.1%} on validation clips"
+        )
     network.set_weights(best)
     return history
 
@@ -420,7 +417,6 @@ def best_epoch(history):
 
 def save_state(path, history, variables, best):
     """Keep a training in the file `path`: what `load_state` returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part, open(part, "wb") as file:
         np.savez(file, np.array(history), *[variable.numpy() for variable in variables], *best)
     remove_superseded(path.parent, {path.stem})
@@ -439,38 +435,6 @@ def load_state(path, variables):
     return history, arrays[:variables], arrays[variables:]
 
 
-class Progress:
-    """How far the training has come: a line for each epoch, and now and then one between."""
-
-    def __init__(self, epochs, clips, report):
-        self.epochs, self.clips, self.report = epochs, clips, report
-        self.done, self.start, self.last = 0, time.monotonic(), time.monotonic()
-
-    def add(self, epoch, clips):
-        """Count `clips` more as trained on."""
-        self.done += clips
-        now = time.monotonic()
-        if now - self.last >= PROGRESS_INTERVAL:
-            self.last = now
-            share = self.done % self.clips / self.clips or 1
-            pace = self.pace(epoch - 1 + share)
-            self.report(f"epoch {epoch} of {self.epochs}: {share:.0%} of the clips; {pace}")
-
-    def end(self, history):
-        """Tell of an epoch that ended, the last of `history`."""
-        self.last = time.monotonic()
-        epoch, _, training, _, validation, _ = history[-1]
-        self.report(
-            f"epoch {epoch} of {self.epochs}: accuracy {training:.1%} in training, "
-            f"{validation:.1%} on validation clips; {self.pace(epoch)}"
-        )
-
-    def pace(self, epochs_done):
-        rate = self.done / (time.monotonic() - self.start)
-        left = (self.epochs - epochs_done) * self.clips / rate
-        return f"{rate:,.0f} clips/s, {left // 60:.0f} min {left % 60:.0f} s left"
-
-
 def confusion_counts(targets, predicted, rows, labels):
     """Return a (labels, labels) array: how many clips of label i were taken for label j."""
     counts = np.zeros((labels, labels), int)
@@ -485,14 +449,12 @@ def macro_f1(confusion):
     return float((2 * confusion.diagonal() / np.maximum(clips + taken_for, 1))[present].mean())
 
 
-def summarise(labels, targets, predicted, rows, table, history):
+def summarise(labels, right, confusion, rows, table, history):
     """Return what the classifier can do, as a dictionary to be written as JSON.
 
     Accuracies lie between 0 and 1. Those for each label and the macro F1 are on the testing clips,
     and the accuracy of a label that has none there is null. `seconds` are of training alone.
     """
-    right = targets == predicted
-    confusion = confusion_counts(targets, predicted, rows["testing"], len(labels))
     seconds = sum(epoch[-1] for epoch in history)
     return {
         "labels": labels,
@@ -512,27 +474,9 @@ def summarise(labels, targets, predicted, rows, table, history):
     }
 
 
-def write_json(path, content):
-    with whole(path) as part, open(part, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-
-
-def versions():
-    import keras
-    import tensorflow as tf
-
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-
-
 def write_predictions(path, table, labels, predicted, probability):
     """Write PREDICTION_FIELDS, row i for row i of the clips; predictions of valid clips only."""
-    with whole_csv(path, PREDICTION_FIELDS) as writer:
+    with new_csv(path, PREDICTION_FIELDS) as writer:
         for row, valid in enumerate(table.valid):
             answer = [labels[predicted[row]], f"{probability[row]:.4f}"] if valid else ["", ""]
             writer.writerow([row, table.labels[row], table.sides[row], *answer])
@@ -586,14 +530,7 @@ def save_figure(figure, paths):
     # The same picture is the same file again.
     with matplotlib.rc_context({"svg.hashsalt": "wavspec"}):
         for path in paths:
-            metadata = {"Date": None} if path.endswith(".svg") else None
-            figure.savefig(path, dpi=150, metadata=metadata)
-
-
-def report_line(line):
-    """Print `line` with the time of day, in the log and on the terminal."""
-    for file in (sys.stdout, sys.stderr):
-        print(time.strftime("%H:%M:%S"), line, file=file, flush=True)
+            figure.savefig(path, dpi=150, metadata={"Date": None})
 
 
 if "snakemake" in globals():
@@ -603,17 +540,13 @@ if "snakemake" in globals():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
-        try:
-            classify(
-                snakemake.input.examples,
-                snakemake.input.clips,
-                snakemake.input.split,
-                **snakemake.config["classifier"],
-                threads=snakemake.threads,
-                state=snakemake.params.state,
-                **snakemake.output,
-                report=report_line,
-            )
-        except ModuleNotFoundError as error:
-            message = f"{error}: the classifier needs what requirements/tensorflow.txt lists"
-            raise JobError(message) from error
+        classify(
+            snakemake.input.examples,
+            snakemake.input.clips,
+            snakemake.input.split,
+            **snakemake.config["classifier"],
+            threads=snakemake.threads,
+            state=snakemake.params.state,
+            **snakemake.output,
+            report=report,
+        )

@@ -1,7 +1,6 @@
 """All labels' chunks to `wavfile_spec.dat` and `wavfile_df.csv`, and an account of them."""
 
 import csv
-import errno
 import fcntl
 import os
 import shutil
@@ -10,17 +9,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from wavspec.chunk import (
-    HEADER_BYTES,
-    ROW_BYTES,
-    ChunkError,
-    TableRow,
-    check_chunk,
-    read_table,
-)
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, check_chunk, read_table
 from wavspec.dataset import label_of
 from wavspec.digests import remove_superseded
-from wavspec.files import check_room, whole, whole_csv
+from wavspec.files import check_room, new_csv
 from wavspec.job import job
 from wavspec.seals import sealed
 
@@ -52,12 +44,14 @@ def concatenate(dataset, tables, chunks, split, spectrograms, clips, invalid, su
             begun.
     """
     with (
-        sealed(seal, (spectrograms, clips, invalid, summary)),
-        # All parts before the first is written, so that a later run finds and removes them all.
-        whole(summary) as summary_part,
-        whole_csv(invalid, INVALID_FIELDS) as invalid_writer,
-        whole_csv(clips, CLIPS_FIELDS) as clips_writer,
-        whole(spectrograms) as spectrograms_part,
+        sealed(seal, (spectrograms, clips, invalid, summary)) as [
+            spectrograms_part,
+            clips_part,
+            invalid_part,
+            summary_part,
+        ],
+        new_csv(clips_part, CLIPS_FIELDS) as clips_writer,
+        new_csv(invalid_part, INVALID_FIELDS) as invalid_writer,
         ThreadPoolExecutor(1) as pool,
     ):
         # The copy is in the main thread, the only one that Ctrl-C reaches.
@@ -147,14 +141,9 @@ def append(source, target):
     try:
         while os.copy_file_range(source.fileno(), target.fileno(), 2**30):
             pass
-    except (AttributeError, OSError) as error:
-        # Not on macOS, nor between all file systems: it goes on from where it came to.
-        if getattr(error, "errno", errno.ENOSYS) not in (
-            errno.ENOSYS,
-            errno.EXDEV,
-            errno.EOPNOTSUPP,
-        ):
-            raise
+    except (AttributeError, OSError):
+        # Not on macOS, nor between all file systems. It goes on from where it came to. Any other
+        # error comes again.
         shutil.copyfileobj(source, target, 2**20)
 
 

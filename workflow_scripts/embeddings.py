@@ -7,8 +7,6 @@ the labels that changed.
 
 import csv
 import os
-import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -16,18 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from wavspec.chunk import ChunkError, check_chunk, read_table
 from wavspec.digests import remove_superseded
-from wavspec.files import whole, whole_csv
+from wavspec.files import new_csv, whole
 from wavspec.job import JobError, job
+from wavspec.progress import Progress, report
 from wavspec.seals import sealed
 
 EMBEDDING_SIZE = 128
 EMBEDDING_FIELDS = [f"e{number}" for number in range(EMBEDDING_SIZE)]
 EMPTY = [""] * EMBEDDING_SIZE
-PROGRESS_INTERVAL = 20  # seconds
-
-
-class EmbeddingError(JobError):
-    """The embeddings cannot be computed; the message names the file or clip that is at fault."""
 
 
 class Label(NamedTuple):
@@ -73,9 +67,8 @@ def embed(
 
     Raises:
         ChunkError: the tables and chunks do not belong together.
-        EmbeddingError: the PCA parameters are not VGGish's, or a valid clip has NaN or infinite
-            values in its spectrogram or embedding.
-        vggish.CheckpointError: the checkpoint is not VGGish's.
+        JobError: the checkpoint or the PCA parameters are not VGGish's, or a valid clip has NaN or
+            infinite values in its spectrogram or embedding.
         OSError: a file cannot be read or written.
     """
     # Not at the top: its TensorFlow takes seconds to import, and talks while it does.
@@ -94,15 +87,15 @@ def embed(
                 os.makedirs(os.path.dirname(label.part), exist_ok=True)
                 with whole(label.part) as part, open(part, "wb") as file:
                     np.save(file, rows)
-    with sealed(seal, (embeddings, pca, table)):
-        write_outputs(labels, clips, axes, means, embeddings, pca, table)
+    with sealed(seal, (embeddings, pca, table)) as parts:
+        write_outputs(labels, clips, axes, means, *parts)
 
 
 def load_pca(path):
     """Return the (128, 128) principal axes, one a row, and (128,) means in `path`, float64 both.
 
     Raises:
-        EmbeddingError: they are not there, or of another shape, or not finite.
+        JobError: they are not there, or of another shape, or not finite.
     """
     size = EMBEDDING_SIZE
     shapes = {"pca_eigen_vectors": [(size, size)], "pca_means": [(size,), (size, 1)]}
@@ -112,15 +105,15 @@ def load_pca(path):
             for name, allowed in shapes.items():
                 expected = f"{path}: array {name} of shape {allowed[0]} expected"
                 if name not in params:
-                    raise EmbeddingError(f"{expected}, is not there; it has {', '.join(params)}")
+                    raise JobError(f"{expected}, is not there; it has {', '.join(params)}")
                 if params[name].shape not in allowed:
-                    raise EmbeddingError(f"{expected}, is of shape {params[name].shape}")
+                    raise JobError(f"{expected}, is of shape {params[name].shape}")
                 if not np.isfinite(params[name]).all():
-                    raise EmbeddingError(f"{expected}, holds NaN or infinite values")
+                    raise JobError(f"{expected}, holds NaN or infinite values")
                 arrays.append(params[name].astype(np.float64).reshape(allowed[0]))
     # What is no archive at all is loaded as an array, or taken for a pickle.
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise EmbeddingError(f"{path} is no whole .npz file of {', '.join(shapes)}") from error
+        raise JobError(f"{path} is no whole .npz file of {', '.join(shapes)}") from error
     return arrays
 
 
@@ -161,7 +154,7 @@ def embed_label(label, network, batch_size, progress):
         progress: a Progress.
 
     Raises:
-        EmbeddingError: NaN or infinite values in a valid clip's spectrogram or embedding.
+        JobError: NaN or infinite values in a valid clip's spectrogram or embedding.
     """
     embeddings = np.full((len(label.valid), EMBEDDING_SIZE), np.nan, np.float32)
     rows = np.flatnonzero(label.valid)
@@ -173,7 +166,7 @@ def embed_label(label, network, batch_size, progress):
         check_finite(examples, "spectrogram", label, batch)
         embeddings[batch] = network(examples)
         check_finite(embeddings[batch], "embedding", label, batch)
-        progress.add(len(batch))
+        progress.add(len(batch), "embedded")
     return embeddings
 
 
@@ -181,29 +174,7 @@ def check_finite(values, what, label, rows):
     finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1)
     if not finite.all():
         path = label.paths[rows[finite.argmin()]]
-        raise EmbeddingError(f"clip {path!r}: NaN or infinite values in its {what}")
-
-
-class Progress:
-    """How far the embedding has come, reported now and then."""
-
-    def __init__(self, clips, report):
-        self.clips, self.report = clips, report
-        self.done = 0
-        self.start = self.last = time.monotonic()
-
-    def add(self, clips):
-        """Count `clips` more as done."""
-        self.done += clips
-        now = time.monotonic()
-        if now - self.last >= PROGRESS_INTERVAL or self.done == self.clips:
-            self.last = now
-            rate = self.done / (now - self.start)
-            left = (self.clips - self.done) / rate
-            self.report(
-                f"{self.done:,} of {self.clips:,} clips embedded, {rate:.0f} clips/s, "
-                f"{left // 60:.0f} min {left % 60:.0f} s left"
-            )
+        raise JobError(f"clip {path!r}: NaN or infinite values in its {what}")
 
 
 def postprocess(embeddings, axes, means):
@@ -221,16 +192,14 @@ def write_outputs(labels, clips, axes, means, embeddings, pca, table):
     """Write the three outputs of `embed` from the parts of `labels`."""
     shape = sum(len(label.valid) for label in labels), EMBEDDING_SIZE
     with (
-        whole(embeddings) as embeddings_part,
-        open(embeddings_part, "wb") as embeddings_file,
-        whole(pca) as pca_part,
-        open(pca_part, "wb") as pca_file,
+        open(embeddings, "wb") as embeddings_file,
+        open(pca, "wb") as pca_file,
         open(clips, encoding="utf-8", newline="") as clips_file,
     ):
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(pca_file, header)
         clip_rows = csv.reader(clips_file)
-        with whole_csv(table, [*next(clip_rows), *EMBEDDING_FIELDS]) as writer:
+        with new_csv(table, [*next(clip_rows), *EMBEDDING_FIELDS]) as writer:
             for label in labels:
                 part = np.load(label.part)
                 codes = np.zeros(part.shape, np.uint8)
@@ -241,30 +210,20 @@ def write_outputs(labels, clips, axes, means, embeddings, pca, table):
                     writer.writerow([*next(clip_rows), *(embedding if valid else EMPTY)])
 
 
-def report(line):
-    """Print `line` with the time of day, in the log and on the terminal."""
-    for file in (sys.stdout, sys.stderr):
-        print(time.strftime("%H:%M:%S"), line, file=file)
-
-
 if "snakemake" in globals():
     # TensorFlow's C++ would tell the terminal of processors' instructions and absent GPUs.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
-        try:
-            embed(
-                snakemake.input.tables,
-                snakemake.input.chunks,
-                clips=snakemake.input.clips,
-                parts=snakemake.params.parts,
-                checkpoint=snakemake.params.checkpoint,
-                pca_params=snakemake.params.pca_params,
-                threads=snakemake.threads,
-                **snakemake.output,
-                report=report,
-            )
-        except ModuleNotFoundError as error:
-            message = f"{error}: the embeddings need what requirements/tensorflow.txt lists"
-            raise JobError(message) from error
+        embed(
+            snakemake.input.tables,
+            snakemake.input.chunks,
+            clips=snakemake.input.clips,
+            parts=snakemake.params.parts,
+            checkpoint=snakemake.params.checkpoint,
+            pca_params=snakemake.params.pca_params,
+            threads=snakemake.threads,
+            **snakemake.output,
+            report=report,
+        )
         parts = snakemake.params.parts
         remove_superseded(Path(parts[0]).parent, {Path(part).stem for part in parts})

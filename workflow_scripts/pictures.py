@@ -13,12 +13,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, check_chunk, read_table
+from wavspec.chunk import TableRow, check_chunk, read_table
 from wavspec.dataset import label_of
-from wavspec.files import whole
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
-    EXAMPLE_SHAPE,
     FRAME_LENGTH,
     HOP_LENGTH,
     LOG_OFFSET,
@@ -64,7 +62,6 @@ class Label(NamedTuple):
     """What the pictures show of a label."""
 
     name: str
-    clips: int
     outcomes: Counter  # {key of VALID or INVALID: clips}
     lengths: Counter  # {(outcome, sample rate, samples): clips}, text as the table has it
     invalid: list  # the TableRows of its invalid clips
@@ -90,24 +87,14 @@ def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal
     # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with (
-        sealed(seal, (spectrograms, outcomes, lengths, invalid)),
-        # All parts before the first is written, so that a later run finds and removes them all.
-        whole(spectrograms) as spectrograms_part,
-        whole(outcomes) as outcomes_part,
-        whole(lengths) as lengths_part,
-        whole(invalid) as invalid_part,
-    ):
+    with sealed(seal, (spectrograms, outcomes, lengths, invalid)) as [*pictures, page]:
         labels = [read_label(dataset, *files) for files in zip(tables, chunks, strict=True)]
         invalid_rows = [row for label in labels for row in label.invalid]
-        Path(invalid_part).write_text(page_of_invalid(invalid_rows), encoding="utf-8")
+        Path(page).write_text(page_of_invalid(invalid_rows), encoding="utf-8")
         with matplotlib.rc_context(STYLE):
-            for part, figure in {
-                spectrograms_part: figure_of_spectrograms(labels),
-                outcomes_part: figure_of_outcomes(labels),
-                lengths_part: figure_of_lengths(labels),
-            }.items():
-                figure.savefig(part, format="svg", metadata={"Date": None})
+            figures = figure_of_spectrograms, figure_of_outcomes, figure_of_lengths
+            for picture, figure_of in zip(pictures, figures, strict=True):
+                figure_of(labels).savefig(picture, metadata={"Date": None})
 
 
 def read_label(dataset, table, chunk):
@@ -116,26 +103,22 @@ def read_label(dataset, table, chunk):
     Raises:
         ChunkError: they are not what their names say.
     """
-    lengths, invalid, first_valid, clips = Counter(), [], None, 0
-    for clips, row in enumerate(read_table(table), 1):
-        if row.valid:
-            outcome = "valid" if row.padded == "0" else "padded"
-            first_valid = clips - 1 if first_valid is None else first_valid
-        else:
-            outcome = row.reason
-            invalid.append(row)
+    outcomes, lengths, invalid, first_valid = Counter(), Counter(), [], None
+    for place, row in enumerate(read_table(table)):
+        outcome = row.reason or ("valid" if row.padded == "0" else "padded")
+        outcomes[outcome] += 1
         lengths[outcome, row.sample_rate, row.samples] += 1
-    check_chunk(chunk, table, clips)
+        if not row.valid:
+            invalid.append(row)
+        elif first_valid is None:
+            first_valid = place
+    check_chunk(chunk, table, outcomes.total())
     example = None
     if first_valid is not None:
-        offset = HEADER_BYTES + first_valid * ROW_BYTES
-        example = np.fromfile(chunk, count=math.prod(EXAMPLE_SHAPE), offset=offset)
-        example = example.reshape(EXAMPLE_SHAPE)
-    outcomes = Counter()
-    for (outcome, *_), number in lengths.items():
-        outcomes[outcome] += number
+        # A copy, so that no file stays open.
+        example = np.array(np.load(chunk, mmap_mode="r")[first_valid])
     name = label_of(dataset, os.path.dirname(row.path))
-    return Label(name, clips, outcomes, lengths, invalid, example)
+    return Label(name, outcomes, lengths, invalid, example)
 
 
 def figure_of_spectrograms(labels):
@@ -144,9 +127,8 @@ def figure_of_spectrograms(labels):
     All are one image in one pair of axes: a pair for each would take ten times as long to draw.
     """
     labels = [label for label in labels if label.example is not None]
-    labels, title = chosen(
-        labels, lambda label: label.clips, "The first valid clip of each label", "the most clips"
-    )
+    title = "The first valid clip of each label"
+    labels, title = chosen(labels, lambda label: label.outcomes.total(), title, "the most clips")
     columns = max(1, min(10, math.ceil(math.sqrt(len(labels)))))
     rows = max(1, math.ceil(len(labels) / columns))
     # A spectrogram and the room for its label, in pixels: one for each frame and mel band.

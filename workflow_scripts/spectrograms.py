@@ -8,16 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
-from wavspec.chunk import (
-    HEADER_BYTES,
-    ROW_BYTES,
-    ChunkError,
-    TableRow,
-    chunk_bytes,
-    chunk_header,
-    clips_of,
-)
-from wavspec.digests import digest_in
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
 from wavspec.files import check_room, whole, whole_csv
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
 from wavspec.job import job
@@ -25,16 +16,15 @@ from wavspec.job import job
 PART = 512  # clips that a thread works on before their rows are written to the table
 
 
-def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", threads=1):
+def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1):
     """Write the log-mel examples of the clips in `catalog`, and what became of each clip.
 
     Memory grows with the number of clips by their catalog's rows alone.
 
     Args:
         dataset: the folder that the catalog's paths lie below.
-        catalog: CSV file of a label's clips, see `chunk.clips_of`.
-        digest: what `digests.label_digest` must say of these clips and of the code that runs. It
-            stands in the names of the chunk and the table, and a name is a promise.
+        catalog: CSV file of a label's clips. Its name, like those of the chunk and the table, must
+            carry what `digests.label_digest` says of these clips and of the code that runs.
         chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
             invalid.
         table: CSV file to write, a row for each clip: the fields of chunk.TableRow.
@@ -50,7 +40,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         JobError: an output cannot be written.
     """
     try:
-        clips = clips_of(catalog, digest, short_clips)
+        clips = clips_of(catalog, short_clips)
     except ChunkError:
         # It would be refused again. The next run writes it anew.
         Path(catalog).unlink(missing_ok=True)
@@ -66,7 +56,7 @@ def write_chunk(dataset, catalog, digest, chunk, table, short_clips="invalid", t
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
     ):
-        check_room(chunk, chunk_bytes(len(clips)))
+        check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
 
         def write_part(first):
             part = clips[first : first + PART]
@@ -113,7 +103,7 @@ def judged(dataset, clip, short_clips):
     """Return a clip's TableRow, and the samples of its example, or None where it is invalid."""
     path = os.path.join(dataset, clip.path)
     try:
-        samples, format = read_clip(path, clip.size, clip.mtime_ns, short_clips == "pad")
+        samples, format = read_clip(path, clip[1:], short_clips == "pad")
     except InvalidClipError as error:
         format = error.format or ("", "", "")
         return TableRow(*clip, False, error.reason, error.detail, *format, ""), None
@@ -126,13 +116,5 @@ def judged(dataset, clip, short_clips):
 if __name__ == "__main__":
     dataset, short_clips, threads, catalog, chunk, table, log = sys.argv[1:]
     with job(log, [catalog]):
-        counts = write_chunk(
-            dataset,
-            catalog,
-            digest_in(chunk),
-            chunk,
-            table,
-            short_clips,
-            int(threads),
-        )
+        counts = write_chunk(dataset, catalog, chunk, table, short_clips, int(threads))
         print(*(f"{count} {outcome}" for outcome, count in counts.items() if count), sep=", ")

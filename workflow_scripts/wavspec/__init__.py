@@ -13,6 +13,7 @@ About the run:
     plan: what a run is about to do, in words.
     files: whole or not there at all.
     job, failures: a log, and an end in plain words.
+    progress: how far a long stage has come.
 """
 
 import time

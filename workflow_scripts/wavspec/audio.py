@@ -87,12 +87,12 @@ def wavfile_to_examples(path):
     return examples_of(samples)
 
 
-def read_clip(path, size=None, mtime_ns=None, pad_short=False):
+def read_clip(path, expected=None, pad_short=False):
     """Return (samples, AudioFormat) of a valid clip; the samples are those of `read_waveform`.
 
     Args:
         path: the WAV file.
-        size, mtime_ns: what the file's size in bytes and its time must be, or blank text where
+        expected: what the file's size in bytes and its mtime in ns must be, both blank text where
             no regular file that may be read is expected. None if anything is expected.
         pad_short: whether a clip of under 15,600 samples is valid if it has any.
 
@@ -101,7 +101,6 @@ def read_clip(path, size=None, mtime_ns=None, pad_short=False):
             anything else, and a too long one is told by its header, not by decoding it.
         ClipChangedError: the file is not what was expected.
     """
-    expected = None if size is None else (size, mtime_ns)
     samples, format = read_waveform(path, expected, limit=TOO_LONG)
     length = len(samples)
     if length < SHORTEST_VALID and not (pad_short and length):
@@ -213,17 +212,13 @@ def decode_blocks(sound, limit):
     # In blocks, because a header may announce a thousand channels, or more samples than follow.
     block_size = max(1, 2**18 // format.channels)
     while True:
-        check_limit(max(announced, decoded), format, limit)
+        length = resampled_length(max(announced, decoded), format.sample_rate)
+        if limit and length >= limit:
+            detail = f"{length / SAMPLE_RATE:.3f} s, under {limit / SAMPLE_RATE:.3f} needed"
+            raise InvalidClipError("too long", detail, format)
         block = sound.read(block_size, dtype=dtype, always_2d=True) * scale
         if not len(block):
             break
         blocks.append(block[:, 0] if format.channels == 1 else np.mean(block, axis=1))
         decoded += len(block)
     return np.concatenate(blocks) if blocks else np.empty(0), format._replace(samples=decoded)
-
-
-def check_limit(samples, format, limit):
-    length = resampled_length(samples, format.sample_rate)
-    if limit and length >= limit:
-        detail = f"{length / SAMPLE_RATE:.3f} s, under {limit / SAMPLE_RATE:.3f} needed"
-        raise InvalidClipError("too long", detail, format)

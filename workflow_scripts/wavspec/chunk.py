@@ -37,10 +37,6 @@ class TableRow(NamedTuple):
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
 
-    @property
-    def clip(self):
-        return Clip(*self[:3])
-
 
 class ChunkError(JobError):
     """A chunk, table or catalog is not what its name says."""
@@ -61,15 +57,15 @@ def read_catalog(path):
         raise ChunkError(f"{path} is damaged: {error}") from error
 
 
-def clips_of(catalog, digest, short_clips):
-    """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
+def clips_of(catalog, short_clips):
+    """Return the Clips that the file `catalog` holds, having seen that its name has their digest.
 
     Raises:
-        ChunkError: they are not.
+        ChunkError: it has not, or is damaged or gone.
     """
     with suppress(ChunkError, FileNotFoundError):
         clips = read_catalog(catalog)
-        if label_digest(clips, short_clips) == digest:
+        if label_digest(clips, short_clips) == digest_in(catalog):
             return clips
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
@@ -106,30 +102,16 @@ def read_rows(path, fields):
         raise ChunkError(f"{path} is damaged: {error}") from error
 
 
-def chunk_bytes(rows):
-    """Return the size of a chunk of so many rows, in bytes."""
-    return HEADER_BYTES + rows * ROW_BYTES
-
-
 def chunk_header(rows, table):
-    """Return the 4096 bytes before the data of a chunk of `rows` examples.
+    """Return the 4096 bytes before the data of a chunk of `rows` examples, in NPY format 1.0.
 
-    The comment in it ties the chunk to the content of its `table` and to their common name: none
-    of the three can be exchanged without being noticed.
+    Readers of the format pass over the comment in it, which ties the chunk to the content of its
+    `table` and to their common name: none of the three can be exchanged without being noticed.
     """
     with open(table, "rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    comment = f"{digest_in(table)} {content}"
-    return npy_header("<f8", (rows, *EXAMPLE_SHAPE), comment)
-
-
-def npy_header(dtype, shape, comment):
-    """Return 4096 bytes to stand before an array's data: numpy's NPY format 1.0.
-
-    Readers of the format pass over the `comment` in it.
-    """
-    array = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}  # {comment}"
-    text = array.encode().ljust(HEADER_BYTES - 11) + b"\n"
+    array = {"descr": "<f8", "fortran_order": False, "shape": (rows, *EXAMPLE_SHAPE)}
+    text = f"{array}  # {digest_in(table)} {content}".encode().ljust(HEADER_BYTES - 11) + b"\n"
     return np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text
 
 
@@ -138,5 +120,5 @@ def check_chunk(chunk, table, rows):
     with open(chunk, "rb") as file:
         header = file.read(HEADER_BYTES)
         size = os.fstat(file.fileno()).st_size
-    if header != chunk_header(rows, table) or size != chunk_bytes(rows):
+    if header != chunk_header(rows, table) or size != HEADER_BYTES + rows * ROW_BYTES:
         raise ChunkError(f"{chunk} is not the chunk of {rows} clips that {table} describes")

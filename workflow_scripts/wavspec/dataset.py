@@ -25,10 +25,6 @@ PERIODIC = re.compile(r"(.+?)\1{19}$")
 LONGEST_NAME = 255 - len(".0123456789ab.npy")
 
 
-class DatasetError(JobError):
-    """The dataset cannot be used as it stands; the message names what offends and what to do."""
-
-
 class Clip(NamedTuple):
     """One WAV file; size and mtime are blank where there is no regular file that may be read."""
 
@@ -52,16 +48,16 @@ def find_clips(folder):
     that one's clips are found already.
 
     Raises:
-        DatasetError: no such folder, no clip, a folder that cannot be listed, or a name that no
+        JobError: no such folder, no clip, a folder that cannot be listed, or a name that no
             CSV file can carry to pandas and back.
     """
     if not os.path.isdir(folder):
-        raise DatasetError(
+        raise JobError(
             f"config key 'dataset': {folder!r} is not a folder that exists. "
             "Give the folder that holds a folder of WAV files for each label."
         )
     if UNWRITABLE.search(os.path.abspath(folder)):
-        raise DatasetError(
+        raise JobError(
             f"config key 'dataset': {folder!r} has control characters, or bytes that are not UTF-8"
         )
     labels, other_audio = {}, Counter()
@@ -70,7 +66,7 @@ def find_clips(folder):
             labels.setdefault(label_of(folder, subfolder), []).extend(clips)
         other_audio.update(endings)
     if not labels:
-        raise DatasetError(
+        raise JobError(
             f"config key 'dataset': {folder!r} holds no file whose name ends in .wav, however deep"
         )
     check_names(labels)
@@ -120,7 +116,7 @@ def list_folder(dataset, folder):
                 except OSError:  # a link to itself
                     continue
     except OSError as error:
-        raise DatasetError(f"cannot list {error.filename!r}: {error.strerror}") from error
+        raise JobError(f"cannot list {error.filename!r}: {error.strerror}") from error
     return subfolders, clips, endings
 
 
@@ -161,7 +157,7 @@ def check_names(labels):
             )
     if refused:
         shown = "\n  ".join(refused[:10]) + ("\n  ..." if len(refused) > 10 else "")
-        raise DatasetError(f"names in the dataset to change, {len(refused)}:\n  {shown}")
+        raise JobError(f"names in the dataset to change, {len(refused)}:\n  {shown}")
 
 
 def file_name_of(label):

@@ -65,8 +65,8 @@ def digest(*things):
 def code_digest(stage):
     """Return the digest of the code of a stage, and of the versions that it runs with.
 
-    If a file was written since this process began, the digest is one that no name has. The process
-    may have imported what the file held before.
+    This process may have imported an older version of a script that was written since it began. The
+    digest then includes the time of writing, so that no file has it in its name.
     """
     code = CODE[stage]
     scripts = [ROOT / "workflow_scripts" / script for script in code.scripts]
@@ -90,8 +90,9 @@ def label_digest(clips, short_clips):
     return digest(state, short_clips, code_digest("spectrograms"))
 
 
+@cache
 def content_digest(*files):
-    """Return the digest of the content of `files`, one after another."""
+    """Return the digest of the content of `files`, one after another, read once in a process."""
     sha256 = hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
@@ -121,5 +122,5 @@ def remove_superseded(folder, current):
     has_digest = re.compile(rf".*\.{PATTERN}")
     for file in Path(folder).glob("*"):
         is_superseded = file.stem not in current and has_digest.fullmatch(file.stem)
-        if is_superseded or file.suffix == ".part":
+        if is_superseded or file.stem.endswith(".part"):
             file.unlink(missing_ok=True)

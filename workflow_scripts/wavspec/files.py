@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from .job import JobError
@@ -19,14 +19,15 @@ CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 def whole(path):
     """Give the name of a file to write, which takes the name `path` once all went well.
 
-    Each writer gets a name of its own, of a part that exists from the start. So a job that goes on
-    after Snakemake was killed cannot write into a file that a later run has finished. Nor can it
-    replace that file, if the later run has removed the part.
+    Each writer has a part file of its own, which exists from the start. A job may go on after
+    Snakemake was killed. It then cannot write into a file that a later run has finished. If that
+    run removed the part, the job cannot replace the file either.
 
     Raises:
         JobError: the file system has no room for the file, or does not let it be written.
     """
-    part = f"{part_prefix(path)}{secrets.token_hex(8)}.part"
+    # With the ending of `path`, which tells some writers the format.
+    part = f"{part_prefix(path)}{secrets.token_hex(8)}.part{os.path.splitext(path)[1]}"
     try:
         open(part, "xb").close()
         yield part
@@ -36,14 +37,20 @@ def whole(path):
             raise JobError(f"cannot write {path}: {error.strerror}") from error
         raise
     finally:
-        with suppress(FileNotFoundError):
-            os.remove(part)
+        Path(part).unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_csv(path, fields):
     """Give the csv.writer of a table with these fields; see `whole`."""
-    with whole(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+    with whole(path) as part, new_csv(part, fields) as writer:
+        yield writer
+
+
+@contextmanager
+def new_csv(path, fields):
+    """Give the csv.writer of the new file `path`, a table with these fields."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(fields)
         yield writer
@@ -60,9 +67,8 @@ def remove_parts(path):
 
     If the job that writes one still goes on, it fails when it wants to give the part its name.
     """
-    for part in glob.glob(f"{glob.escape(part_prefix(path))}*.part"):
-        with suppress(FileNotFoundError):
-            os.remove(part)
+    for part in glob.glob(f"{glob.escape(part_prefix(path))}*"):
+        Path(part).unlink(missing_ok=True)
 
 
 def nearest_existing(path):

@@ -176,9 +176,9 @@ def mel_product(frames):
     """Return the quickest function of (magnitude, mel) that gives the bits of `whole_product`.
 
     An experiment with noise decides, once in a process, in 3 to 5 ms. The order of the additions
-    depends on the processor, the BLAS and the shapes, which are those of later use, but not on the
-    values: a banded product that gives the same bits for noise gives them for every clip, and one
-    that adds up in another order differs in hundreds of them. Where none gives the same
+    depends on the processor, the BLAS and the shapes, but not on the values. The shapes here are
+    those of later use. So a banded product that gives the same bits for noise gives them for every
+    clip. One that adds up in another order differs in hundreds of values. Where none gives the same
     bits, the whole product is used.
     """
     # Noise from faint to loud. numpy.random would take ten times as long, most of it to import.

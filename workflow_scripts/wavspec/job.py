@@ -40,6 +40,10 @@ def job(log, inputs, seal=None, code=None):
         message = traceback.format_exc()
         if isinstance(error, JobError | OSError):
             message = str(error)
+        elif isinstance(error, ModuleNotFoundError):
+            message = (
+                f"{error}: this stage needs more packages than are installed, see requirements/"
+            )
         elif isinstance(error, KeyboardInterrupt):
             message = "stopped by Ctrl-C"
         try:

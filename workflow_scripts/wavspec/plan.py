@@ -25,9 +25,9 @@ def labels_to_compute(labels, clips, results):
         clips: {label as in the names of files: list of its Clips}.
         results: folder of the results.
     """
-    catalogs = {}
-    for catalog in Path(results, "catalog").glob("*.csv"):
-        catalogs[catalog.stem.rpartition(".")[0]] = catalog
+    catalogs = {
+        file.stem.rpartition(".")[0]: file for file in Path(results, "catalog").glob("*.csv")
+    }
     gone = sorted(catalogs.keys() - labels.keys())
     farewell = f". Gone, and to be removed: {shortened(gone)}" if gone else ""
     missing = without_chunk(labels, results)
@@ -63,24 +63,20 @@ def surprises(folder, dataset, labels, results):
         [label] = dataset.labels
         yield f"All clips have one label, {label!r}. Should the dataset be the folder above?"
     missing = without_chunk(labels, results)
+    if not missing:
+        return  # A dataset that only moved has all its chunks.
     earlier = first_clip(f"{results}/wavfile_df.csv")
-    # A dataset that only moved has all its chunks.
-    if (
-        missing
-        and earlier
-        and not os.path.abspath(earlier).startswith(os.path.join(os.path.abspath(folder), ""))
-    ):
+    if earlier and Path(os.path.abspath(folder)) not in Path(os.path.abspath(earlier)).parents:
         yield (
             f"{results} holds another dataset's results, such as of {earlier}. They will be "
             "replaced. To keep them, stop, and give --config results=ANOTHER_FOLDER"
         )
-    if missing:
-        # Chunks, and all of them once more in one file.
-        clips = sum(labels[name].clips for name in missing)
-        needed = ROW_BYTES * (clips + sum(label.clips for label in labels.values()))
-        free = shutil.disk_usage(nearest_existing(results)).free
-        if free < needed:
-            yield f"The run needs up to {needed:,} bytes, and {results} has {free:,} free"
+    # Chunks, and all of them once more in one file.
+    clips = sum(labels[name].clips for name in missing)
+    needed = ROW_BYTES * (clips + sum(label.clips for label in labels.values()))
+    free = shutil.disk_usage(nearest_existing(results)).free
+    if free < needed:
+        yield f"The run needs up to {needed:,} bytes, and {results} has {free:,} free"
 
 
 def first_clip(table):

@@ -7,32 +7,34 @@ lists the stage's other outputs with their sizes. While it exists, they are up t
 
 import csv
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .digests import stage_of
-from .files import remove_parts, whole_csv
+from .files import remove_parts, whole, whole_csv
 
 FIELDS = ["file", "bytes"]
 
 
 @contextmanager
 def sealed(seal, outputs):
-    """Write `outputs` inside the `with`; they are sealed when all went well.
+    """Give the names of files to write in place of `outputs`, and seal these when all went well.
 
-    The stage's earlier seals are removed before the first output is written. Unfinished outputs are
-    removed, too, so that a job that outlived a killed Snakemake fails and replaces nothing.
+    The stage's earlier seals are removed first. The names are those of parts, see `files.whole`,
+    and all of them exist before the first is written. If a job goes on after Snakemake was killed,
+    a later run therefore removes all its parts, and it fails and replaces nothing.
 
     Args:
         seal: the file to write.
-        outputs: the files that it is for.
+        outputs: the files that it is for; the first is the one that an error of a full disk names.
     """
     seal = Path(seal)
     for earlier in seal.parent.glob(f"{stage_of(seal)}.*.csv"):
         earlier.unlink()
-    for output in outputs:
-        remove_parts(output)
-    yield
+    with ExitStack() as stack:
+        for output in outputs:
+            remove_parts(output)
+        yield [stack.enter_context(whole(output)) for output in reversed(outputs)][::-1]
     with whole_csv(seal, FIELDS) as writer:
         for output in outputs:
             writer.writerow([os.path.relpath(output, seal.parent), os.path.getsize(output)])
@@ -41,9 +43,8 @@ def sealed(seal, outputs):
 def why_not_intact(seal):
     """Return why the outputs that the file `seal` is for cannot be believed, and what to delete.
 
-    Return None if they can be believed.
-
-    None, too, where the seal or an output does not exist: Snakemake notices this itself.
+    Return None if they can be. Return None, too, if the seal or an output is missing, because
+    Snakemake notices that itself.
     """
     seal = Path(seal)
     if not seal.exists():

@@ -21,10 +21,6 @@ BATCH_SIZE = 64
 CONVOLUTIONS = {"conv1": [64], "conv2": [128], "conv3": [256, 256], "conv4": [512, 512]}
 
 
-class CheckpointError(JobError):
-    """The checkpoint is not one of this network; the message says what was expected of it."""
-
-
 def vggish(examples):
     """Return the (n, 128) float32 tensor of embeddings of a (n, 96, 64) float32 tensor."""
     net = examples[..., tf.newaxis]
@@ -53,7 +49,7 @@ def loaded(checkpoint, threads):
         threads: how many the processors' part of the work may take.
 
     Raises:
-        CheckpointError: see `check`, which runs before anything is computed.
+        JobError: see `check`, which runs before anything is computed.
     """
     # The 10-bit products that some GPUs take for float32 would part from the published values.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -82,27 +78,27 @@ def check(checkpoint, variables):
     TensorFlow alone would notice neither another shape nor a NaN.
 
     Raises:
-        CheckpointError: it does not.
+        JobError: it does not.
     """
     try:
         reader = tf.train.load_checkpoint(checkpoint)
     except (ValueError, tf.errors.OpError) as error:
-        raise CheckpointError(f"{checkpoint} is no whole TensorFlow checkpoint: {error}") from error
+        raise JobError(f"{checkpoint} is no whole TensorFlow checkpoint: {error}") from error
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
         expected = f"{checkpoint}: tensor {name}, float32 of shape {shape} expected"
         if name not in shapes:
             others = ", ".join(sorted(shapes)[:20])
-            raise CheckpointError(f"{expected}, is not there; it has {others}")
+            raise JobError(f"{expected}, is not there; it has {others}")
         if (shapes[name], dtypes[name]) != (shape, tf.float32):
-            raise CheckpointError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
+            raise JobError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
         try:
             finite = np.isfinite(reader.get_tensor(name)).all()
         except Exception as error:  # of any type, as it comes from C++
-            raise CheckpointError(f"{expected}, cannot be read: {error}") from error
+            raise JobError(f"{expected}, cannot be read: {error}") from error
         if not finite:
-            raise CheckpointError(f"{expected}, holds NaN or infinite weights")
+            raise JobError(f"{expected}, holds NaN or infinite weights")
 
 
 def devices():

@@ -2,7 +2,6 @@
 
 import glob
 import os
-from functools import cache
 
 from .digests import code_digest, content_digest, digest
 from .job import JobError
@@ -37,12 +36,6 @@ def state_of(config, key):
     return [(os.path.getsize(file), os.stat(file).st_mtime_ns) for file in files_of(config, key)]
 
 
-@cache
-def weights_digest(*checkpoint):
-    """Return the digest of the weights' content, which takes a second to read."""
-    return content_digest(*checkpoint)
-
-
 def embedding_files(config, results, labels):
     """Return the file that keeps each label's embeddings, named after what they are made of.
 
@@ -54,10 +47,8 @@ def embedding_files(config, results, labels):
     Raises:
         JobError: there is no checkpoint.
     """
-    network = (
-        weights_digest(*required_files(config, "vggish_checkpoint")),
-        code_digest("embeddings"),
-    )
+    weights = content_digest(*required_files(config, "vggish_checkpoint"))
+    network = weights, code_digest("embeddings")
     return [
         f"{results}/embeddings/{name}.{digest(label.digest, *network)}.npy"
         for name, label in labels.items()

@@ -1,0 +1,33 @@
+"""How far a long stage has come, in its log and on the terminal."""
+
+import sys
+import time
+
+INTERVAL = 20  # seconds between reports
+
+
+def report(line):
+    """Print `line` with the time of day, in the log and on the terminal."""
+    for file in (sys.stdout, sys.stderr):
+        print(time.strftime("%H:%M:%S"), line, file=file, flush=True)
+
+
+class Progress:
+    """How many of so many clips are done, reported now and then."""
+
+    def __init__(self, clips, report):
+        self.clips, self.report, self.done = clips, report, 0
+        self.start = self.last = time.monotonic()
+
+    def add(self, clips, done):
+        """Count `clips` more; `done` says what was done with them."""
+        self.done += clips
+        if time.monotonic() - self.last >= INTERVAL or self.done == self.clips:
+            self.say(f"{self.done:,} of {self.clips:,} clips {done}")
+
+    def say(self, text):
+        """Report `text` and the pace."""
+        self.last = time.monotonic()
+        rate = self.done / (self.last - self.start)
+        left = (self.clips - self.done) / rate
+        self.report(f"{text}, {rate:,.0f} clips/s, {left // 60:.0f} min {left % 60:.0f} s left")
