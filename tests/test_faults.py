@@ -16,11 +16,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 from wavs import make_dataset, write_wav
 from wavspec.files import part_prefix
+from wavspec.seals import sealed
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
@@ -131,6 +133,17 @@ def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, mom
     assert large.outputs() == outputs
     large.snakemake()
     assert large.outputs() == outputs
+
+
+def test_a_stage_that_a_later_run_overtook_replaces_none_of_its_outputs(tmp_path):
+    outputs = [tmp_path / "model.keras", tmp_path / "metrics.json"]
+    overtaken, later = (tmp_path / f"classifier.{digit * 12}.csv" for digit in "01")
+    with pytest.raises(FileNotFoundError), sealed(overtaken, outputs):
+        with sealed(later, outputs) as parts:
+            for part in parts:
+                Path(part).write_text("later")
+    assert [output.read_text() for output in outputs] == ["later", "later"]
+    assert sorted(tmp_path.iterdir()) == sorted([later, *outputs])
 
 
 def jobs_of(process, script):
