@@ -22,6 +22,7 @@ import psutil
 import pytest
 from wavs import make_dataset, write_wav
 from wavspec.files import part_prefix
+from wavspec.job import JobError
 from wavspec.seals import sealed
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
@@ -138,10 +139,16 @@ def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, mom
 def test_a_stage_that_a_later_run_overtook_replaces_none_of_its_outputs(tmp_path):
     outputs = [tmp_path / "model.keras", tmp_path / "metrics.json"]
     overtaken, later = (tmp_path / f"classifier.{digit * 12}.csv" for digit in "01")
-    with pytest.raises(FileNotFoundError), sealed(overtaken, outputs):
+    with (
+        pytest.raises(JobError, match="a later run"),
+        sealed(overtaken, outputs) as overtaken_parts,
+    ):
         with sealed(later, outputs) as parts:
             for part in parts:
                 Path(part).write_text("later")
+        # It has not opened its parts yet, so that it makes them anew.
+        for part in overtaken_parts:
+            Path(part).write_text("overtaken")
     assert [output.read_text() for output in outputs] == ["later", "later"]
     assert sorted(tmp_path.iterdir()) == sorted([later, *outputs])
 
