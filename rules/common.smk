@@ -90,7 +90,7 @@ def of_all_labels(pattern):
 
 
 def shown(file, category, **labels):
-    """Return an output for the report: `file` of the results, with the caption of its name."""
+    """Return an output for the report: `file` of the results, its caption in report/."""
     caption = f"../report/{os.path.basename(file).partition('.')[0]}.rst"
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 

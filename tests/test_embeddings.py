@@ -404,7 +404,7 @@ def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
         patch.setenv("PYTHONPATH", str(shadow))
         workflow.snakemake()
         output = workflow.snakemake("embeddings", check=False, **asked).stdout
-    assert "No module tensorflow: this stage needs more packages" in output
+    assert "No module tensorflow: `make` installs it, or `make tensorflow`" in output
 
     output = workflow.snakemake("embeddings", "--dry-run", check=False).stdout
     assert "config key 'vggish_checkpoint': 'vggish/vggish_model.ckpt' is not a file" in output

@@ -140,13 +140,13 @@ def test_a_stage_that_a_later_run_overtook_replaces_none_of_its_outputs(tmp_path
     outputs = [tmp_path / "model.keras", tmp_path / "metrics.json"]
     overtaken, later = (tmp_path / f"classifier.{digit * 12}.csv" for digit in "01")
     with (
-        pytest.raises(JobError, match="a later run"),
+        pytest.raises(JobError, match="another run"),
         sealed(overtaken, outputs) as overtaken_parts,
     ):
         with sealed(later, outputs) as parts:
             for part in parts:
                 Path(part).write_text("later")
-        # It has not opened its parts yet, so that it makes them anew.
+        # The overtaken stage had not opened its parts yet, so that it makes them anew.
         for part in overtaken_parts:
             Path(part).write_text("overtaken")
     assert [output.read_text() for output in outputs] == ["later", "later"]

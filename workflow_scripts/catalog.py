@@ -25,7 +25,7 @@ def write_catalogs(dataset, catalogs, index):
         index: CSV file to write: label (as in the names of files), digest, number of clips.
 
     Raises:
-        JobError: see there.
+        JobError: see `dataset.find_clips`.
     """
     # A job on a cluster's node reads the one index that there is.
     folder, name = os.path.split(index)

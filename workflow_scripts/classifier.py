@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from wavspec.digests import remove_superseded
-from wavspec.files import new_csv, remove_parts, whole
+from wavspec.files import new_csv, whole
 from wavspec.job import JobError, job
 from wavspec.progress import Progress, report
 from wavspec.seals import sealed
@@ -160,7 +160,6 @@ def classify(
         draw_learning_curve(pictures[: len(learning_curve)], log, accuracy)
         draw_confusion_matrix(pictures[len(learning_curve) :], confusion, labels, accuracy)
     remove_superseded(Path(state).parent, set())
-    remove_parts(state)
     report(
         f"accuracy {accuracy:.1%} on {len(rows['testing']):,} testing clips; the validation clips "
         f"chose epoch {summary['epoch']} of {epochs}"
@@ -343,13 +342,13 @@ def train(network, examples, targets, rows, epochs, batch_size, seed, state, rep
         random = np.random.default_rng([seed, epoch])
         order = batches(random.permutation(rows["training"]), batch_size)
         sums = np.zeros(2)
-        # Keras' `fit` doubles the processor time (measured). Its reader of Python generators makes
-        # the C library give freed memory back to the system, and getting it again takes that time.
+        # Keras' `fit` doubles the processor time (measured). Its way to read generators makes
+        # the C library return freed memory, and getting it back costs that time.
         for batch in read_ahead(training_batches(examples, targets, order, random)):
             step = network.train_on_batch(*batch, return_dict=True)
             clips = len(batch[1])
             sums += clips * np.array([step["loss"], step["accuracy"]])
-            progress.add(clips, f"learnt, epoch {epoch} of {epochs}")
+            progress.add(clips, f"of all remaining epochs learnt, epoch {epoch} of {epochs}")
         seconds = time.monotonic() - start
         trained = sums / len(rows["training"])
         validated = evaluate(network, examples, targets, rows["validation"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, check_chunk, read_table
 from wavspec.dataset import label_of
 from wavspec.digests import remove_superseded
-from wavspec.files import check_room, new_csv
+from wavspec.files import CANNOT_WRITE, check_room, new_csv
 from wavspec.job import job
 from wavspec.seals import sealed
 
@@ -141,9 +141,11 @@ def append(source, target):
     try:
         while os.copy_file_range(source.fileno(), target.fileno(), 2**30):
             pass
-    except (AttributeError, OSError):
-        # Not on macOS, nor between all file systems. It goes on from where it came to. Any other
-        # error comes again.
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", None) in CANNOT_WRITE:
+            raise
+        # macOS has no copy_file_range, and it does not work between all file systems. The copy goes
+        # on where it stopped.
         shutil.copyfileobj(source, target, 2**20)
 
 

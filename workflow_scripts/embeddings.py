@@ -87,8 +87,8 @@ def embed(
                 os.makedirs(os.path.dirname(label.part), exist_ok=True)
                 with whole(label.part) as part, open(part, "wb") as file:
                     np.save(file, rows)
-    with sealed(seal, (embeddings, pca, table)) as parts:
-        write_outputs(labels, clips, axes, means, *parts)
+    with sealed(seal, (embeddings, pca, table)) as unfinished:
+        write_outputs(labels, clips, axes, means, *unfinished)
 
 
 def load_pca(path):

@@ -23,8 +23,8 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
 
     Args:
         dataset: the folder that the catalog's paths lie below.
-        catalog: CSV file of a label's clips. Its name, like those of the chunk and the table, must
-            carry what `digests.label_digest` says of these clips and of the code that runs.
+        catalog: CSV file of a label's clips. Its name must carry what `digests.label_digest` says
+            of these clips and of the code that runs. The rule gives chunk and table the same one.
         chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
             invalid.
         table: CSV file to write, a row for each clip: the fields of chunk.TableRow.

@@ -43,7 +43,7 @@ def write_split(dataset, catalogs, validation, testing, split, seal, short_clips
     listed, warnings = read_lists(dataset, set(paths))
     if not listed and not any("_nohash_" in path for path in paths):
         warnings.append(
-            "no clip is named SPEAKER_nohash_NUMBER.wav: each counts as a speaker of its own, and "
+            "no clip is named SPEAKER_nohash_NUMBER.wav: the whole name counts as the speaker, and "
             "one person may be heard on several sides"
         )
     counts = Counter()

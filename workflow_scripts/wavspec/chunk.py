@@ -61,7 +61,7 @@ def clips_of(catalog, short_clips):
     """Return the Clips that the file `catalog` holds, having seen that its name has their digest.
 
     Raises:
-        ChunkError: it has not, or is damaged or gone.
+        ChunkError: the name has another digest, or the file is damaged or gone.
     """
     with suppress(ChunkError, FileNotFoundError):
         clips = read_catalog(catalog)

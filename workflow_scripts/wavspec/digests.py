@@ -65,8 +65,8 @@ def digest(*things):
 def code_digest(stage):
     """Return the digest of the code of a stage, and of the versions that it runs with.
 
-    This process may have imported an older version of a script that was written since it began. The
-    digest then includes the time of writing, so that no file has it in its name.
+    This process may have imported an older version of a script that was written after the process
+    began. The digest then includes the time of writing, so that no file has it in its name.
     """
     code = CODE[stage]
     scripts = [ROOT / "workflow_scripts" / script for script in code.scripts]
@@ -122,5 +122,5 @@ def remove_superseded(folder, current):
     has_digest = re.compile(rf".*\.{PATTERN}")
     for file in Path(folder).glob("*"):
         is_superseded = file.stem not in current and has_digest.fullmatch(file.stem)
-        if is_superseded or file.stem.endswith(".part"):
+        if is_superseded or ".part" in file.suffixes[-2:]:
             file.unlink(missing_ok=True)

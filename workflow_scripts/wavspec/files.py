@@ -20,12 +20,12 @@ def whole(path):
     """Give the name of a file to write, which takes the name `path` once all went well.
 
     Each writer has a part file of its own, which exists from the start. A job may go on after
-    Snakemake was killed. It then cannot write into a file that a later run has finished. If that
-    run removed the part, the job cannot replace the file either, not even if it made the part anew.
+    Snakemake was killed. It then cannot write into a file that a later run has finished. If the
+    later run removed the part, the job cannot replace the file either, even if it made a new part.
 
     Raises:
         JobError: the file system has no room for the file, or does not let it be written, or a
-            later run removed the part.
+            another run removed the part.
     """
     # With the ending of `path`, which tells some writers the format.
     part = f"{part_prefix(path)}{secrets.token_hex(8)}.part{os.path.splitext(path)[1]}"
@@ -33,7 +33,7 @@ def whole(path):
         with open(part, "xb") as first:
             yield part
             if not (os.path.exists(part) and os.path.samefile(part, first.fileno())):
-                raise JobError(f"{path}: a later run has begun to write it")
+                raise JobError(f"{path}: another run removed the unfinished file: run again")
         os.replace(part, path)
     except OSError as error:
         if error.errno in CANNOT_WRITE:

@@ -41,9 +41,8 @@ def job(log, inputs, seal=None, code=None):
         if isinstance(error, JobError | OSError):
             message = str(error)
         elif isinstance(error, ModuleNotFoundError):
-            message = (
-                f"{error}: this stage needs more packages than are installed, see requirements/"
-            )
+            # The last line is repeated on the terminal.
+            message += f"{error}: `make` installs it, or `make tensorflow` for the later stages"
         elif isinstance(error, KeyboardInterrupt):
             message = "stopped by Ctrl-C"
         try:

@@ -20,7 +20,7 @@ class Progress:
         self.start = self.last = time.monotonic()
 
     def add(self, clips, done):
-        """Count `clips` more; `done` says what was done with them."""
+        """Count so many more clips; `done` says what was done with them."""
         self.done += clips
         if time.monotonic() - self.last >= INTERVAL or self.done == self.clips:
             self.say(f"{self.done:,} of {self.clips:,} clips {done}")

@@ -22,7 +22,7 @@ def sealed(seal, outputs):
 
     The stage's earlier seals are removed first. The names are those of parts, see `files.whole`,
     and all of them exist before the first is written. If a job goes on after Snakemake was killed,
-    a later run therefore removes all its parts, and it fails and replaces nothing.
+    a later run therefore removes that job's parts. The job then fails and replaces nothing.
 
     Args:
         seal: the file to write.
