@@ -1,6 +1,7 @@
 """All labels' chunks to `wavfile_spec.dat` and `wavfile_df.csv`, and an account of them."""
 
 import csv
+import errno
 import fcntl
 import os
 import shutil
@@ -12,11 +13,12 @@ from pathlib import Path
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, check_chunk, read_table
 from wavspec.dataset import label_of
 from wavspec.digests import remove_superseded
-from wavspec.files import CANNOT_WRITE, check_room, new_csv
+from wavspec.files import check_room, new_csv
 from wavspec.job import job
 from wavspec.seals import sealed
 
 FICLONE = 0x40049409  # Linux's ioctl: share all blocks of another file
+CANNOT_COPY_RANGE = {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP}
 CLIPS_FIELDS = ["", "file_name", "label", "valid"]
 INVALID_FIELDS = ["file_name", "label", *TableRow._fields[4:9]]
 
@@ -142,10 +144,10 @@ def append(source, target):
         while os.copy_file_range(source.fileno(), target.fileno(), 2**30):
             pass
     except (AttributeError, OSError) as error:
-        if getattr(error, "errno", None) in CANNOT_WRITE:
-            raise
         # macOS has no copy_file_range, and it does not work between all file systems. The copy goes
         # on where it stopped.
+        if getattr(error, "errno", errno.ENOSYS) not in CANNOT_COPY_RANGE:
+            raise
         shutil.copyfileobj(source, target, 2**20)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
+from wavspec.digests import digest_in
 from wavspec.files import check_room, whole, whole_csv
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
 from wavspec.job import job
@@ -23,10 +24,10 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
 
     Args:
         dataset: the folder that the catalog's paths lie below.
-        catalog: CSV file of a label's clips. Its name must carry what `digests.label_digest` says
-            of these clips and of the code that runs. The rule gives chunk and table the same one.
+        catalog: CSV file of a label's clips, see `chunk.clips_of`.
         chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
-            invalid.
+            invalid. Its name must carry what `digests.label_digest` says of these clips and of the
+            code that runs.
         table: CSV file to write, a row for each clip: the fields of chunk.TableRow.
         short_clips: "invalid", or "pad" to append zeros to clips that are too short.
         threads: how many to use. The bytes do not depend on it.
@@ -40,7 +41,7 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
         JobError: an output cannot be written.
     """
     try:
-        clips = clips_of(catalog, short_clips)
+        clips = clips_of(catalog, digest_in(chunk), short_clips)
     except ChunkError:
         # It would be refused again. The next run writes it anew.
         Path(catalog).unlink(missing_ok=True)

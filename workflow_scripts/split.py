@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wavspec.chunk import ChunkError, clips_of
 from wavspec.dataset import label_of
+from wavspec.digests import digest_in
 from wavspec.files import new_csv
 from wavspec.job import job
 from wavspec.seals import sealed
@@ -39,7 +40,11 @@ def write_split(dataset, catalogs, validation, testing, split, seal, short_clips
     Raises:
         ChunkError: a catalog is not what its name says.
     """
-    paths = [clip.path for catalog in catalogs for clip in clips_of(catalog, short_clips)]
+    paths = [
+        clip.path
+        for catalog in catalogs
+        for clip in clips_of(catalog, digest_in(catalog), short_clips)
+    ]
     listed, warnings = read_lists(dataset, set(paths))
     if not listed and not any("_nohash_" in path for path in paths):
         warnings.append(

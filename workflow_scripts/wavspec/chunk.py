@@ -57,15 +57,15 @@ def read_catalog(path):
         raise ChunkError(f"{path} is damaged: {error}") from error
 
 
-def clips_of(catalog, short_clips):
-    """Return the Clips that the file `catalog` holds, having seen that its name has their digest.
+def clips_of(catalog, digest, short_clips):
+    """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
 
     Raises:
-        ChunkError: the name has another digest, or the file is damaged or gone.
+        ChunkError: they have another digest, or the file is damaged or gone.
     """
     with suppress(ChunkError, FileNotFoundError):
         clips = read_catalog(catalog)
-        if label_digest(clips, short_clips) == digest_in(catalog):
+        if label_digest(clips, short_clips) == digest:
             return clips
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 

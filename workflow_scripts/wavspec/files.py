@@ -24,7 +24,7 @@ def whole(path):
     later run removed the part, the job cannot replace the file either, even if it made a new part.
 
     Raises:
-        JobError: the file system has no room for the file, or does not let it be written, or a
+        JobError: the file system has no room for the file, or does not let it be written, or
             another run removed the part.
     """
     # With the ending of `path`, which tells some writers the format.
