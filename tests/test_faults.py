@@ -20,7 +20,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from concatenate import checked_rows
 from wavs import make_dataset, write_wav
+from wavspec.chunk import ChunkError, clips_of
+from wavspec.digests import digest_in
 from wavspec.files import part_prefix
 from wavspec.job import JobError
 from wavspec.seals import sealed
@@ -287,28 +290,44 @@ def vanish(clip):
     clip.unlink()
 
 
-@pytest.mark.parametrize("change", [change_size, change_content, vanish])
-def test_a_clip_that_changes_during_the_run_ends_its_label_alone(workflow, change):
-    clip = workflow.dataset / "no" / "0.wav"
-    output = run_during(workflow, (cataloged, lambda: change(clip)))
-    assert f"{workflow.relative(clip)} changed during the run: run again" in output
-    assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} == {"go.", "yes"}
+def test_clips_that_change_during_the_run_end_their_labels_alone(workflow):
+    make_dataset(workflow.dataset, ["same"])
+    changes = {"go": change_size, "no": change_content, "yes": vanish}
+    clips = {label: workflow.dataset / label / "0.wav" for label in changes}
+    output = run_during(
+        workflow,
+        (cataloged, lambda: [change(clips[label]) for label, change in changes.items()]),
+    )
+    for clip in clips.values():
+        assert f"{workflow.relative(clip)} changed during the run: run again" in output
+    assert {chunk.name[:4] for chunk in workflow.results.glob("chunks/*")} == {"same"}
     assert not (workflow.results / "wavfile_spec.dat").exists()
-    assert workflow.run() == JOBS_OF_NO
+    assert workflow.run() == {"catalog", *(f"spectrograms {label}" for label in changes), *ENDS}
     assert workflow.outputs() == workflow.expected()
 
 
-@pytest.mark.parametrize("exchange", [change_size, change_content])
 @pytest.mark.parametrize("moment", [started, cataloged])
-def test_a_clip_exchanged_and_exchanged_back_within_a_run(workflow, exchange, moment):
-    clip, aside = workflow.dataset / "no" / "0.wav", workflow.folder / "aside.wav"
-    run_during(
-        workflow,
-        (moment, lambda: [clip.rename(aside), exchange(clip)]),
-        (said_run_again, lambda: aside.rename(clip)),
-    )
-    assert not list(workflow.results.glob("chunks/no.*"))
-    assert {"spectrograms no", "concatenate"} <= workflow.run() <= JOBS_OF_NO
+def test_clips_exchanged_and_exchanged_back_within_a_run(workflow, moment):
+    exchanges = {"no": change_size, "yes": change_content}
+    clips = {label: workflow.dataset / label / "0.wav" for label in exchanges}
+    aside = {label: workflow.folder / f"{label}.wav" for label in exchanges}
+
+    def exchange():
+        for label, change in exchanges.items():
+            clips[label].rename(aside[label])
+            change(clips[label])
+
+    def exchange_back():
+        for label in exchanges:
+            aside[label].rename(clips[label])
+
+    def both_said(workflow):
+        return len(said_run_again(workflow)) >= 2
+
+    run_during(workflow, (moment, exchange), (both_said, exchange_back))
+    assert {chunk.name[:3] for chunk in workflow.results.glob("chunks/*")} <= {"go."}
+    redone = {f"spectrograms {label}" for label in exchanges}
+    assert {*redone, "concatenate"} <= workflow.run() <= {"catalog", *redone, *ENDS}
     assert workflow.outputs() == workflow.expected()
 
 
@@ -386,29 +405,30 @@ def test_a_clip_that_may_not_be_read_is_an_invalid_row(tmp_path, deny):
     workflow.snakemake()
     [_, row] = (workflow.results / "invalid.csv").read_text().splitlines()
     assert row.endswith("no/0.wav,no,unreadable,Permission denied,,,")
-    assert workflow.run() == set()
+    assert workflow.planned() == set()
 
 
 # Results changed by hand
 
 
-@pytest.mark.parametrize(
-    ("lost", "jobs"),
-    [
-        ("chunks/no.*.npy", {"spectrograms no", "concatenate", "pictures"}),
-        ("chunks/no.*.csv", {"spectrograms no", "concatenate", "pictures"}),
-        ("wavfile_spec.dat", {"concatenate"}),
-        ("wavfile_split.csv", {"split", "concatenate"}),
-        ("seals/concatenate.*", {"concatenate"}),
-        # What is made of them is still there.
-        ("catalog/no.*", set()),
-        ("catalog.*.csv", set()),
-    ],
-)
-def test_what_is_deleted_by_hand_is_made_again(built, lost, jobs):
-    [lost] = built.results.glob(lost)
-    lost.unlink()
-    assert built.run() == jobs
+LOST = {
+    "chunks/no.*.npy": {"spectrograms no", "concatenate", "pictures"},
+    "chunks/no.*.csv": {"spectrograms no", "concatenate", "pictures"},
+    "wavfile_spec.dat": {"concatenate"},
+    "wavfile_split.csv": {"split", "concatenate"},
+    "seals/concatenate.*": {"concatenate"},
+    # What is made of these two is still there.
+    "catalog/no.*": set(),
+    "catalog.*.csv": set(),
+}
+
+
+def test_what_is_deleted_by_hand_is_made_again_when_it_is_needed(built):
+    for lost, jobs in LOST.items():
+        [path] = built.results.glob(lost)
+        path.unlink()
+        assert built.run() == jobs, lost
+        assert built.outputs() == built.expected()
     write_wav(built.dataset / "no" / "0.wav", seed=9)
     assert built.run() == JOBS_OF_NO
     assert built.outputs() == built.expected()
@@ -458,10 +478,26 @@ TAMPERING = {
 }
 
 
-@pytest.mark.parametrize("tamper", TAMPERING.values(), ids=TAMPERING)
-def test_what_is_changed_by_hand_is_never_concatenated(built, tamper):
-    change, *paths = tamper
-    change(*(next(built.results.glob(path)) for path in paths))
+def tamper_with(workflow, kind):
+    change, *paths = TAMPERING[kind]
+    change(*(next(workflow.results.glob(path)) for path in paths))
+
+
+@pytest.mark.parametrize("kind", TAMPERING)
+def test_what_is_changed_by_hand_is_refused(built, kind):
+    chunk, table = built.chunk("no"), built.chunk("no", ".csv")
+    assert len(list(checked_rows(table, chunk))) == 2
+    tamper_with(built, kind)
+    with pytest.raises(ChunkError, match="Both were removed: run again"):
+        list(checked_rows(table, chunk))
+    assert not chunk.exists() and not table.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"), [("table cut", {"no"}), ("chunks and tables swapped", {"go", "no"})]
+)
+def test_what_is_changed_by_hand_is_never_concatenated(built, kind, refused):
+    tamper_with(built, kind)
     assert built.planned() == set()  # what was made of it before is right
     write_wav(built.dataset / "yes" / "0.wav", seed=9)
     named = set()
@@ -469,23 +505,31 @@ def test_what_is_changed_by_hand_is_never_concatenated(built, tamper):
         assert not (built.results / "wavfile_spec.dat").exists()
         named |= set(re.findall(r"chunks/(\w+)\..* Both were removed: run again", process.stdout))
         assert len(named) <= 2 and "run again" in process.stdout
-    assert named == ({"go", "no"} if change is swapped_with_go else {"no"})
+    assert named == refused
     assert built.outputs() == built.expected()
 
 
 @pytest.mark.parametrize("change", [cut, cut_a_line, empty, append_rubbish, swapped_with_go])
-@pytest.mark.parametrize("needed_for", ["chunks/no.*.npy", "wavfile_split.csv"])
-def test_a_catalog_changed_by_hand_is_never_followed(built, change, needed_for):
+def test_a_catalog_changed_by_hand_is_refused(built, change):
     catalog = built.catalog("no")
-    split = (built.results / "wavfile_split.csv").read_bytes()
+    digest = digest_in(catalog)
+    assert len(clips_of(catalog, digest, "invalid")) == 2
     change(catalog)
+    with pytest.raises(ChunkError, match="the clips or the code changed during the run: run again"):
+        clips_of(catalog, digest, "invalid")
+
+
+@pytest.mark.parametrize("needed_for", ["chunks/no.*.npy", "wavfile_split.csv"])
+def test_a_catalog_changed_by_hand_is_never_followed(built, needed_for):
+    split = (built.results / "wavfile_split.csv").read_bytes()
+    swapped_with_go(built.catalog("no"))
     [needs_it] = built.results.glob(needed_for)
     needs_it.unlink()
     process = built.snakemake(check=False)
     assert process.returncode == 1
-    # The split reads both that were swapped, and names the first.
-    both = change is swapped_with_go and needed_for == "wavfile_split.csv"
-    named = rf"results/catalog/{'go' if both else 'no'}\.\w+\.csv: the clips or the code changed"
+    # The split reads both catalogs, and names the first.
+    label = "go" if needed_for == "wavfile_split.csv" else "no"
+    named = rf"results/catalog/{label}\.\w+\.csv: the clips or the code changed"
     assert re.search(f"{named} during the run: run again", process.stdout)
     built.snakemake()
     assert built.outputs() == built.expected()
@@ -526,7 +570,9 @@ def test_a_chunk_from_the_future_is_as_good_as_any(built):
 
 
 def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
-    for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
-        write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
-        assert built.run(results=spelling) == JOBS_OF_NO
-        assert built.outputs() == built.expected()
+    spellings = [f"{built.results}/", "./results", "rules/../results"]
+    write_wav(built.dataset / "no" / "0.wav", seed=9)
+    assert built.run(results=spellings[0]) == JOBS_OF_NO
+    assert built.outputs() == built.expected()
+    for spelling in spellings:
+        assert built.planned(results=spelling) == set()

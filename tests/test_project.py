@@ -40,31 +40,37 @@ def test_requirements_are_compiled_and_hashed(path):
     assert compiled.read_text().count("--hash=sha256:") >= len(pins(compiled))
 
 
-def test_the_demo_gives_what_the_readme_says(tmp_path):
-    workflow = Workflow(tmp_path / "project", ROOT / "demo")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The workflow after a run on the demo clips."""
+    workflow = Workflow(tmp_path_factory.mktemp("demo") / "project", ROOT / "demo")
     workflow.snakemake()
-    spectrograms = np.fromfile(workflow.results / "wavfile_spec.dat").reshape((-1, 96, 64))
-    clips = pd.read_csv(workflow.results / "wavfile_df.csv")
-    invalid = pd.read_csv(workflow.results / "invalid.csv")
+    return workflow
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_demo_gives_what_the_readme_says(demo):
+    spectrograms = np.fromfile(demo.results / "wavfile_spec.dat").reshape((-1, 96, 64))
+    clips = pd.read_csv(demo.results / "wavfile_df.csv")
+    invalid = pd.read_csv(demo.results / "invalid.csv")
     assert list(clips.columns) == ["Unnamed: 0", "file_name", "label", "valid"]
     assert len(spectrograms) == len(clips) == 34
     assert clips["valid"].dtype == bool and clips["valid"].sum() == 31
     assert sorted(invalid["reason"]) == ["too long", "too short", "unreadable"]
-    split = pd.read_csv(workflow.results / "wavfile_split.csv", index_col=0)
+    split = pd.read_csv(demo.results / "wavfile_split.csv", index_col=0)
     assert set(split["split"].dropna()) == {"training", "validation", "testing"}
     assert [row.any() for row in spectrograms] == list(clips["valid"])
     for row in np.flatnonzero(clips["valid"]):
-        examples = wavfile_to_examples(workflow.folder / clips["file_name"][row])
+        examples = wavfile_to_examples(demo.folder / clips["file_name"][row])
         assert np.array_equal(examples, spectrograms[row : row + 1])
 
 
-def test_chunks_are_what_numpy_loads(tmp_path):
-    workflow = Workflow(tmp_path / "project", ROOT / "demo")
-    workflow.snakemake()
+@pytest.mark.xdist_group("demo")
+def test_chunks_are_what_numpy_loads(demo):
     for mode in (None, "r"):
-        chunk = np.load(workflow.chunk("go"), mmap_mode=mode)
+        chunk = np.load(demo.chunk("go"), mmap_mode=mode)
         assert (chunk.shape, chunk.dtype) == ((6, 96, 64), np.float64)
-    table = pd.read_csv(workflow.chunk("go", ".csv"))
+    table = pd.read_csv(demo.chunk("go", ".csv"))
     assert list(table["sample_rate"]) == [16_000] * 5 + [44_100]
     assert Path(table["path"][5]).name == "stereo_44100.wav"
 
@@ -73,6 +79,6 @@ def test_a_job_has_the_one_thread_that_it_declares(tmp_path):
     workflow = Workflow(tmp_path / "project", ROOT / "demo")
     with open(workflow.folder / "workflow_scripts" / "spectrograms.py", "a") as script:
         script.write('    open(log, "a").write(os.environ["OPENBLAS_NUM_THREADS"] + "\\n")\n')
-    workflow.snakemake()
+    workflow.snakemake("--until", "spectrograms")
     [log] = workflow.results.glob("logs/spectrograms/go.*.log")
     assert log.read_text().splitlines()[-1] == "1"

@@ -18,11 +18,9 @@ from workflow import ROOT, Workflow, wait_until
 PROFILE = "profiles/default/config.yaml"
 
 
-@pytest.fixture
-def person(tmp_path):
-    """The workflow as a person has it, with the progress bar, and 30 labels of a clip each."""
-    labels = [f"word{number:02d}" for number in range(30)]
-    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", labels, clips=1))
+def of_a_person(folder, labels=("go", "no", "yes"), clips=1):
+    """The workflow as a person has it, with the progress bar."""
+    workflow = Workflow(folder / "project", make_dataset(folder / "dataset", labels, clips))
     (workflow.folder / PROFILE).write_bytes((ROOT / PROFILE).read_bytes())
     return workflow
 
@@ -66,7 +64,8 @@ class Terminal:
         return [line.rstrip() for line in lines if line.strip()]
 
 
-def test_a_run_of_30_labels_takes_40_lines_at_most(person):
+def test_a_run_of_30_labels_takes_40_lines_at_most(tmp_path):
+    person = of_a_person(tmp_path, [f"word{number:02d}" for number in range(30)])
     lines = Terminal(person).lines()
     assert "30 clips in 30 labels: 30 valid, 0 invalid" in lines
     assert len(lines) <= 40
@@ -82,27 +81,26 @@ def test_a_run_of_30_labels_takes_40_lines_at_most(person):
     assert len(to_a_file) <= 40 and not any("\x1b" in line for line in to_a_file)
 
 
-def test_a_failed_run_ends_with_rule_label_cause_and_log(person):
+def test_a_failed_run_ends_with_rule_label_cause_and_log(tmp_path):
+    person = of_a_person(tmp_path)
     person.snakemake("catalog")
-    for label in ("word05", "word17"):
+    for label in ("no", "yes"):
         with person.catalog(label).open("a") as catalog:
             catalog.write("not,the,clips\n")
-    logs = [
-        f"results/logs/spectrograms/{person.catalog(label).stem}.log"
-        for label in ("word05", "word17")
-    ]
+    no, yes = (
+        f"results/logs/spectrograms/{person.catalog(label).stem}.log" for label in ("no", "yes")
+    )
     end = " ".join(Terminal(person).lines()[-10:])
     assert end.startswith("3 failed:")
-    assert re.search(f"spectrograms word05 +cause: .*run again +log: +{logs[0]}", end)
-    assert re.search(f"spectrograms word17 +cause: .*run again +log: +{logs[1]}", end)
+    assert re.search(f"spectrograms no +cause: .*run again +log: +{no}", end)
+    assert re.search(f"spectrograms yes +cause: .*run again +log: +{yes}", end)
     assert re.search("split +cause: .*run again +log: +results/logs/split.log$", end)
 
 
 def test_ctrl_c_leaves_no_traceback(tmp_path):
-    workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=100))
-    (workflow.folder / PROFILE).write_bytes((ROOT / PROFILE).read_bytes())
-    terminal = Terminal(workflow)
-    wait_until(lambda: list(workflow.results.glob("chunks/*.npy")))
+    person = of_a_person(tmp_path, clips=100)
+    terminal = Terminal(person)
+    wait_until(lambda: list(person.results.glob("chunks/*.npy")))
     os.killpg(terminal.process.pid, signal.SIGINT)
     lines = terminal.lines()
     assert lines[-1] == "Stopped. What is done stays done."
