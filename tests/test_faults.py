@@ -27,7 +27,7 @@ from wavspec.digests import digest_in
 from wavspec.files import part_prefix
 from wavspec.job import JobError
 from wavspec.seals import sealed
-from workflow import Workflow, jobs_named, kill_group, wait_until
+from workflow import Workflow, jobs_named, kill_group, run, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
 ENDS = {"split", "concatenate", "pictures"}
@@ -364,6 +364,22 @@ def test_code_that_was_written_after_it_was_imported_is_not_believed(workflow):
 
     assert code_digest("pass") == code_digest("pass")
     assert code_digest("Path(front_end.__file__).touch()") != code_digest("pass")
+
+
+def test_bytecode_of_an_edit_that_was_put_back_within_its_second_is_not_used(workflow):
+    scripts = workflow.folder / "workflow_scripts"
+    front_end = scripts / "wavspec" / "front_end.py"
+    text, status = front_end.read_text(), front_end.stat()
+
+    def imported(log_offset):
+        front_end.write_text(text.replace("LOG_OFFSET = 0.01", f"LOG_OFFSET = {log_offset}"))
+        os.utime(front_end, ns=(status.st_atime_ns, status.st_mtime_ns))
+        statement = "from wavspec import front_end; print(front_end.LOG_OFFSET)"
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+        return run([sys.executable, "-c", statement], scripts, environment).stdout.strip()
+
+    for log_offset in ("0.01", "0.02", "0.01"):
+        assert imported(log_offset) == log_offset
 
 
 class WithoutPrivileges(Workflow):

@@ -17,5 +17,25 @@ About the run:
 """
 
 import time
+from contextlib import suppress
+from importlib.util import cache_from_source
+from pathlib import Path
 
 BEGAN_NS = time.time_ns()  # when this process began to import the modules above
+
+
+def remove_doubtful_bytecode():
+    """Remove the bytecode of the modules above that may be of another version of its source.
+
+    Python believes bytecode whose source has the same size, and was written in the same second, as
+    the source that it was compiled from. A source that was edited and put back within a second may
+    meet that. Bytecode is beyond doubt if it was written two seconds after its source, or later.
+    """
+    for source in Path(__file__).parent.glob("*.py"):
+        bytecode = Path(cache_from_source(source))
+        with suppress(OSError):
+            if bytecode.stat().st_mtime < source.stat().st_ctime + 2:
+                bytecode.unlink()
+
+
+remove_doubtful_bytecode()
