@@ -43,17 +43,15 @@ bench: .venv/test
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
 # Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
+# The sets are complete, so that pip need not look for what else they need.
 .venv/%: requirements/%.txt | .venv/bin/python
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile -r $<
-	@# pip would compile on one core.
-	@$(bin)/python -m compileall -q -j 0 .venv/lib || true
+	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
+	@# pip would compile on one core. Some packages hold files for other versions of Python.
+	@$(bin)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 .venv/test: .venv/oracle
-.venv/oracle: requirements/oracle.txt | .venv/bin/python
-	@$(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
-	@touch $@
 
 # After a change of versions in requirements/*.in, which envs/*.yaml must follow.
 requirements:
