@@ -44,12 +44,13 @@ ODD_NAMES = [
 
 
 def test_odd_names_are_in_the_two_files(workflow):
+    write_wav(workflow.dataset / "in the root.wav")
     for number, name in enumerate(ODD_NAMES):
         write_wav(workflow.dataset / name / f"{name[:240]}.wav", seed=number)
     workflow.snakemake()
     assert workflow.outputs() == workflow.expected()
     table = pd.read_csv(workflow.results / "wavfile_df.csv", dtype={"label": str})
-    assert set(table["label"]) == {"go", "no", "yes", *ODD_NAMES}
+    assert set(table["label"]) == {"go", "no", "yes", workflow.dataset.name, *ODD_NAMES}
     for file_name, label in zip(table["file_name"], table["label"], strict=True):
         assert (workflow.folder / file_name).is_file()
         assert os.path.basename(os.path.dirname(file_name)) == label
@@ -124,12 +125,6 @@ def test_where_clips_may_lie(tmp_path):
             "yes/itself.wav",
         ],
     }
-
-
-def test_clips_in_the_root_have_the_datasets_name(workflow):
-    write_wav(workflow.dataset / "root.wav")
-    workflow.snakemake()
-    assert workflow.outputs() == workflow.expected()
 
 
 @pytest.mark.parametrize(
