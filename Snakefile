@@ -40,7 +40,9 @@ rule all:
         "<results>/summary.txt",
         lambda wildcards: intact(PICTURED),
         rules.pictures.output,
-        # Without these two Snakemake would not notice a missing chunk while the files above exist.
+        # Without these Snakemake would not notice that one is missing while the files above exist.
+        # Nor would it look at any later job when it repeats one whose files exist, as -R asks for.
+        INDEX,
         of_all_labels("<results>/chunks/{label}.{digest}.npy"),
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
 
