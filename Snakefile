@@ -41,7 +41,8 @@ rule all:
         lambda wildcards: intact(PICTURED),
         rules.pictures.output,
         # Without these Snakemake would not notice that one is missing while the files above exist.
-        # Nor would it look at any later job when it repeats one whose files exist, as -R asks for.
+        # Nor would it look at later jobs when it repeats one whose files exist, as -R asks for
+        # (snakemake/snakemake#4166).
         INDEX,
         of_all_labels("<results>/chunks/{label}.{digest}.npy"),
         of_all_labels("<results>/chunks/{label}.{digest}.csv"),
