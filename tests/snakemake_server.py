@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 
-import jsonschema  # noqa: F401  Snakemake imports these three later than the rest
+import jsonschema  # noqa: F401  Snakemake imports these four later than the rest
 import nbformat  # noqa: F401
+import pandas  # noqa: F401
 import smart_open  # noqa: F401
 from snakemake.cli import get_argument_parser, main
 

@@ -7,7 +7,6 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 from wavspec.dataset import Clip, find_clips
@@ -97,6 +96,8 @@ def expected_outputs(dataset, as_configured=None):
 
     Made as the notebook made them: the original front end, one clip after another, and pandas.
     """
+    import pandas as pd  # not for all who import this module: it takes as long as the rest
+
     found = [path for path in dataset.rglob("*") if path.suffix.lower() == ".wav"]
     paths = sorted(found, key=lambda path: (path.parent.name, str(path.relative_to(dataset))))
     rows, table = [], []
