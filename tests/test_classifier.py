@@ -527,13 +527,13 @@ def test_what_a_change_trains_anew(words, tmp_path):
     assert "classifier" in words.planned("classifier", dataset=moved, **epoch)
 
 
-def test_a_refusal_is_one_plain_message(workflow):
-    run = workflow.snakemake("classifier", check=False, split="{validation: 0}")
+def test_a_refusal_is_one_plain_message(built):
+    run = built.snakemake("classifier", check=False, split="{validation: 0}")
     assert run.returncode != 0
-    log = (workflow.results / "logs" / "classifier.log").read_text()
+    log = (built.results / "logs" / "classifier.log").read_text()
     for output in (run.stdout, log):
         assert "no valid clip for validation" in output and "Traceback" not in output
-    assert not list(workflow.results.glob("seals/classifier.*"))
+    assert not list(built.results.glob("seals/classifier.*"))
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ def test_chunks_are_what_numpy_loads(demo):
     assert Path(table["path"][5]).name == "stereo_44100.wav"
 
 
-def test_a_job_has_the_one_thread_that_it_declares(tmp_path):
-    workflow = Workflow(tmp_path / "project", ROOT / "demo")
+def test_a_job_has_the_one_thread_that_it_declares(workflow):
     with open(workflow.folder / "workflow_scripts" / "spectrograms.py", "a") as script:
         script.write('    open(log, "a").write(os.environ["OPENBLAS_NUM_THREADS"] + "\\n")\n')
     workflow.snakemake("--until", "spectrograms")

@@ -275,12 +275,11 @@ def test_a_run_of_the_catalog_alone_leaves_the_rest_to_the_next(built):
     assert built.outputs() == built.expected()
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_cores(workflow, tmp_path):
-    workflow.snakemake(cores=1)
-    one = workflow.outputs()
-    workflow.results = tmp_path / "four"
-    workflow.snakemake(cores=4)
-    assert workflow.outputs() == one
+def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path):
+    of_two = built.outputs()
+    built.results = tmp_path / "four"
+    built.snakemake(cores=4)
+    assert built.outputs() == of_two
 
 
 def test_relative_folders(workflow):

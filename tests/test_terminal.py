@@ -166,12 +166,11 @@ def test_surprises(tmp_path):
     assert "/data/words2/a.wav" in line and "results=" in line
 
 
-def test_surprises_are_said_before_a_run(workflow):
-    workflow.snakemake()
-    workflow.dataset = make_dataset(workflow.folder / "other", labels=["no", "up"])
-    (workflow.dataset / "no" / "0.flac").write_bytes(b"")
-    files = workflow.files()
-    output = workflow.snakemake("--dry-run").stdout
+def test_surprises_are_said_before_a_run(built):
+    built.dataset = make_dataset(built.folder / "other", labels=["no", "up"])
+    (built.dataset / "no" / "0.flac").write_bytes(b"")
+    files = built.files()
+    output = built.snakemake("--dry-run").stdout
     assert "Warning: audio files that are not .wav are not taken: 1 .flac" in output
     assert "Warning: " in output and "results=ANOTHER_FOLDER" in output
-    assert workflow.files() == files
+    assert built.files() == files

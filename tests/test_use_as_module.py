@@ -81,21 +81,18 @@ def test_as_a_module_of_another_workflow(elsewhere):
     assert elsewhere.files_of_the_project() == project
 
 
-def test_from_another_folder_with_all_keys_on_the_command_line(elsewhere):
+def test_from_another_folder(elsewhere):
     project = elsewhere.files_of_the_project()
     elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
     config = {"dataset": "clips", "results": "derived/spectrograms"}
     assert elsewhere.run(**config) == JOBS
     assert elsewhere.outputs() == expected_outputs(elsewhere.dataset, as_configured="clips")
     assert elsewhere.run(**config) == set()
-    assert elsewhere.files_of_the_project() == project
-
-
-def test_from_another_folder_with_a_configuration_there(elsewhere):
-    elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
-    (elsewhere.folder / "config.yaml").write_text("dataset: clips\nresults: derived/spectrograms\n")
-    assert elsewhere.run() == JOBS
+    # Or with a configuration there.
+    text = "".join(f"{key}: {value}\n" for key, value in config.items())
+    (elsewhere.folder / "config.yaml").write_text(text)
     assert elsewhere.run() == set()
+    assert elsewhere.files_of_the_project() == project
 
 
 QUESTIONS = ["--dry-run", "--summary", "--list", "--lint", "--dag"]
