@@ -277,9 +277,10 @@ def test_a_run_of_the_catalog_alone_leaves_the_rest_to_the_next(built):
 
 def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path):
     of_two = built.outputs()
-    built.results = tmp_path / "four"
-    built.snakemake(cores=4)
-    assert built.outputs() == of_two
+    for cores in (1, 4):
+        built.results = tmp_path / f"of_{cores}"
+        built.snakemake(cores=cores)
+        assert built.outputs() == of_two
 
 
 def test_relative_folders(workflow):
