@@ -432,7 +432,7 @@ def test_a_clip_that_may_not_be_read_is_an_invalid_row(tmp_path, deny):
     workflow.snakemake()
     [_, row] = (workflow.results / "invalid.csv").read_text().splitlines()
     assert row.endswith("no/0.wav,no,unreadable,Permission denied,,,")
-    assert workflow.planned() == set()
+    assert workflow.run() == set()
 
 
 # Results changed by hand
@@ -514,6 +514,7 @@ def test_what_is_changed_by_hand_is_refused(built, kind):
     chunk, table = built.chunk("no"), built.chunk("no", ".csv")
     assert len(list(checked_rows(table, chunk))) == 2
     tamper_with(built, kind)
+    assert built.planned() == set()  # what was made of it before is right
     with pytest.raises(ChunkError, match="Both were removed: run again"):
         list(checked_rows(table, chunk))
     assert not chunk.exists() and not table.exists()
@@ -524,7 +525,6 @@ def test_what_is_changed_by_hand_is_refused(built, kind):
 )
 def test_what_is_changed_by_hand_is_never_concatenated(built, kind, refused):
     tamper_with(built, kind)
-    assert built.planned() == set()  # what was made of it before is right
     write_wav(built.dataset / "yes" / "0.wav", seed=9)
     named = set()
     while (process := built.snakemake(check=False)).returncode:
@@ -596,9 +596,7 @@ def test_a_chunk_from_the_future_is_as_good_as_any(built):
 
 
 def test_other_spellings_of_the_results_folder_are_the_same_folder(built):
-    spellings = [f"{built.results}/", "./results", "rules/../results"]
-    write_wav(built.dataset / "no" / "0.wav", seed=9)
-    assert built.run(results=spellings[0]) == JOBS_OF_NO
-    assert built.outputs() == built.expected()
-    for spelling in spellings:
-        assert built.planned(results=spelling) == set()
+    for number, spelling in enumerate([f"{built.results}/", "./results", "rules/../results"]):
+        write_wav(built.dataset / "no" / "0.wav", seed=50 + number)
+        assert built.run(results=spelling) == JOBS_OF_NO
+        assert built.outputs() == built.expected()
