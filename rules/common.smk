@@ -11,13 +11,13 @@ from snakemake.utils import validate
 
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
-from wavspec.configuration import check_results, in_plain_words, put_python_first, with_numbers
+from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
 from wavspec.dataset import file_name_of, find_clips
-from wavspec.digests import PATTERN, code_digest, content_digest, digest, digest_in, label_digest
-from wavspec.failures import describe
-from wavspec.job import JobError
-from wavspec.plan import announce, labels_to_compute, surprises
-from wavspec.seals import why_not_intact
+from wavspec.run.digests import PATTERN, code_digest, content_digest, digest, digest_in, label_digest
+from wavspec.run.failures import describe
+from wavspec.run.job import JobError
+from wavspec.run.plan import announce, labels_to_compute, surprises
+from wavspec.run.seals import why_not_intact
 
 put_python_first()
 config.update(with_numbers(config))

@@ -1,4 +1,4 @@
-from wavspec.plan import announced_embeddings
+from wavspec.run.plan import announced_embeddings
 from wavspec.vggish_files import embedding_files, required_files, state_of
 
 # The checkpoint's content is not in it: it takes a second to read, which every run would wait for.

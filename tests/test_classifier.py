@@ -34,7 +34,7 @@ from classifier import (
 )
 from matplotlib.image import imread
 from wavspec.front_end import waveform_to_examples
-from wavspec.job import JobError
+from wavspec.run.job import JobError
 from workflow import ROOT, Workflow
 
 needs_tensorflow = pytest.mark.skipif(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from wavs import make_dataset, write_wav
 from wavspec.dataset import find_clips
-from wavspec.job import JobError
+from wavspec.run.job import JobError
 
 ODD_NAMES = [
     "two words",

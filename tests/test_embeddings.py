@@ -23,8 +23,8 @@ from wavs import make_dataset, write_catalog, write_wav
 from wavspec.chunk import ChunkError
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
-from wavspec.job import JobError
-from wavspec.progress import Progress
+from wavspec.run.job import JobError
+from wavspec.run.progress import Progress
 from wavspec.vggish_files import embedding_files
 from workflow import ROOT, Workflow, jobs_named, kill_group, wait_until
 

@@ -23,10 +23,10 @@ import pytest
 from concatenate import checked_rows
 from wavs import make_dataset, write_wav
 from wavspec.chunk import ChunkError, clips_of
-from wavspec.digests import digest_in
-from wavspec.files import part_prefix
-from wavspec.job import JobError
-from wavspec.seals import sealed
+from wavspec.run.digests import digest_in
+from wavspec.run.files import part_prefix
+from wavspec.run.job import JobError
+from wavspec.run.seals import sealed
 from workflow import Workflow, jobs_named, kill_group, run, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))

@@ -23,7 +23,7 @@ import psutil
 import pytest
 from wavs import log_mel_examples, make_dataset, write_wav
 from wavspec.dataset import find_clips
-from wavspec.digests import label_digest
+from wavspec.run.digests import label_digest
 from workflow import Workflow, kill_group
 
 SEEDS = int(os.environ.get("SEEDS", 4))

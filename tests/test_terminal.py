@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 from wavs import make_dataset
 from wavspec.dataset import Clip, Dataset
-from wavspec.failures import NAMED, describe
-from wavspec.plan import surprises
+from wavspec.run.failures import NAMED, describe
+from wavspec.run.plan import surprises
 from workflow import ROOT, Workflow, wait_until
 
 PROFILE = "profiles/default/config.yaml"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 from wavspec.dataset import Clip, find_clips
-from wavspec.digests import label_digest
-from wavspec.files import whole_csv
+from wavspec.run.digests import label_digest
+from wavspec.run.files import whole_csv
 
 
 def folder_of(variable, meaning):

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from wavspec.dataset import Clip, file_name_of, find_clips
-from wavspec.digests import remove_superseded
-from wavspec.files import whole_csv
-from wavspec.job import job
+from wavspec.run.digests import remove_superseded
+from wavspec.run.files import whole_csv
+from wavspec.run.job import job
 
 INDEX_FIELDS = ["label", "digest", "clips"]
 

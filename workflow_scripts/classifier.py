@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from wavspec.digests import remove_superseded
-from wavspec.files import new_csv, whole
-from wavspec.job import JobError, job
-from wavspec.progress import Progress, report
-from wavspec.seals import sealed
+from wavspec.run.digests import remove_superseded
+from wavspec.run.files import new_csv, whole
+from wavspec.run.job import JobError, job
+from wavspec.run.progress import Progress, report
+from wavspec.run.seals import sealed
 
 SIDES = ("training", "validation", "testing")
 SHAPES = {"spectrograms": (96, 64), "embeddings": (128,)}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, check_chunk, read_table
 from wavspec.dataset import label_of
-from wavspec.digests import remove_superseded
-from wavspec.files import check_room, new_csv
-from wavspec.job import job
-from wavspec.seals import sealed
+from wavspec.run.digests import remove_superseded
+from wavspec.run.files import check_room, new_csv
+from wavspec.run.job import job
+from wavspec.run.seals import sealed
 
 FICLONE = 0x40049409  # Linux's ioctl: share all blocks of another file
 CANNOT_COPY_RANGE = {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP}

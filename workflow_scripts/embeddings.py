@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 from wavspec.chunk import ChunkError, check_chunk, read_table
-from wavspec.digests import remove_superseded
-from wavspec.files import new_csv, whole
-from wavspec.job import JobError, job
-from wavspec.progress import Progress, report
-from wavspec.seals import sealed
+from wavspec.run.digests import remove_superseded
+from wavspec.run.files import new_csv, whole
+from wavspec.run.job import JobError, job
+from wavspec.run.progress import Progress, report
+from wavspec.run.seals import sealed
 
 EMBEDDING_SIZE = 128
 EMBEDDING_FIELDS = [f"e{number}" for number in range(EMBEDDING_SIZE)]

@@ -26,8 +26,8 @@ from wavspec.front_end import (
     SAMPLE_RATE,
     hertz_to_mel,
 )
-from wavspec.job import job
-from wavspec.seals import sealed
+from wavspec.run.job import job
+from wavspec.run.seals import sealed
 
 MOST_LABELS = 100  # in one picture
 # The page of invalid clips stands in the report as a data: URL. Chromium shows none of over 2 MB,

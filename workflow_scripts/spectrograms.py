@@ -9,10 +9,10 @@ from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
-from wavspec.digests import digest_in
-from wavspec.files import check_room, whole, whole_csv
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
-from wavspec.job import job
+from wavspec.run.digests import digest_in
+from wavspec.run.files import check_room, whole, whole_csv
+from wavspec.run.job import job
 
 PART = 512  # clips that a thread works on before their rows are written to the table
 

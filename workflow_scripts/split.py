@@ -8,10 +8,10 @@ from pathlib import Path
 
 from wavspec.chunk import ChunkError, clips_of
 from wavspec.dataset import label_of
-from wavspec.digests import digest_in
-from wavspec.files import new_csv
-from wavspec.job import job
-from wavspec.seals import sealed
+from wavspec.run.digests import digest_in
+from wavspec.run.files import new_csv
+from wavspec.run.job import job
+from wavspec.run.seals import sealed
 
 SPLIT_FIELDS = ["", "speaker", "split"]
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}

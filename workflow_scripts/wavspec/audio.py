@@ -23,7 +23,7 @@ from .front_end import (
     resampled_length,
     to_mono_16k,
 )
-from .job import JobError
+from .run.job import JobError
 
 # A clip is valid if it makes exactly one example: 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s

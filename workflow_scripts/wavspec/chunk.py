@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .dataset import Clip
-from .digests import digest_in, label_digest
 from .front_end import EXAMPLE_SHAPE
-from .job import JobError
+from .run.digests import digest_in, label_digest
+from .run.job import JobError
 
 # A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
 # which can then share a chunk's blocks with the concatenation instead of copying them.

@@ -6,7 +6,7 @@ import stat
 from collections import Counter
 from typing import NamedTuple
 
-from .job import JobError
+from .run.job import JobError
 
 # Audio that a folder of clips may also hold. It is counted, so that nobody misses it in silence.
 OTHER_AUDIO = {

@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 from .front_end import EXAMPLE_SHAPE
-from .job import JobError
+from .run.job import JobError
 
 # One size for every batch, the last ones padded: other shapes may take other kernels, and those
 # round differently. Larger batches are no faster and take more memory.

@@ -3,8 +3,8 @@
 import glob
 import os
 
-from .digests import code_digest, content_digest, digest
-from .job import JobError
+from .run.digests import code_digest, content_digest, digest
+from .run.job import JobError
 
 
 def files_of(config, key):

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from . import BEGAN_NS
+from .. import BEGAN_NS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATTERN = "[0-9a-f]{12}"
 
 
@@ -28,28 +28,28 @@ CODE = {
     "spectrograms": Code(
         (
             *("spectrograms.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/dataset.py"),
-            *("wavspec/digests.py", "wavspec/files.py", "wavspec/front_end.py"),
+            *("wavspec/run/digests.py", "wavspec/run/files.py", "wavspec/front_end.py"),
         ),
         ("numpy", "resampy", "soundfile"),
         "front_end.yaml",
     ),
-    "split": Code(("split.py", "wavspec/seals.py"), (), "front_end.yaml"),
-    "concatenate": Code(("concatenate.py", "wavspec/seals.py"), (), "front_end.yaml"),
+    "split": Code(("split.py", "wavspec/run/seals.py"), (), "front_end.yaml"),
+    "concatenate": Code(("concatenate.py", "wavspec/run/seals.py"), (), "front_end.yaml"),
     "pictures": Code(
         (
             *("pictures.py", "wavspec/audio.py", "wavspec/chunk.py", "wavspec/front_end.py"),
-            "wavspec/seals.py",
+            "wavspec/run/seals.py",
         ),
         ("matplotlib", "numpy"),
         "pictures.yaml",
     ),
     "embeddings": Code(
-        ("embeddings.py", "wavspec/seals.py", "wavspec/vggish.py"),
+        ("embeddings.py", "wavspec/run/seals.py", "wavspec/vggish.py"),
         ("tensorflow", "tf-slim"),
         "tensorflow.yaml",
     ),
     "classifier": Code(
-        ("classifier.py", "wavspec/seals.py"),
+        ("classifier.py", "wavspec/run/seals.py"),
         ("matplotlib", "numpy", "tensorflow"),
         "tensorflow.yaml",
     ),

@@ -10,7 +10,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from .chunk import ROW_BYTES, ChunkError, read_catalog
+from ..chunk import ROW_BYTES, ChunkError, read_catalog
 from .digests import digest_in
 from .files import nearest_existing
 
