@@ -14,12 +14,12 @@ from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, chunk_header
 ROWS = 1_000  # 49 MB a chunk
 
 
-def write_chunks(folder):
-    """Two chunks of ROWS random rows each."""
+def write_chunks(folder, rows=ROWS):
+    """Two chunks of random rows."""
     random = np.random.default_rng(0)
     chunks = [folder / "a.npy", folder / "b.npy"]
     for chunk in chunks:
-        chunk.write_bytes(chunk_header(ROWS) + random.bytes(ROWS * ROW_BYTES))
+        chunk.write_bytes(chunk_header(rows) + random.bytes(rows * ROW_BYTES))
     return chunks
 
 
@@ -91,7 +91,7 @@ def test_what_is_shared_to_try_it_does_not_stay(tmp_path, monkeypatch, labels):
         assert request == FICLONE
         os.pwrite(target.fileno(), os.pread(source, os.fstat(source).st_size, 0), 0)
 
-    chunks = write_chunks(tmp_path)[:labels]
+    chunks = write_chunks(tmp_path, rows=3)[:labels]
     monkeypatch.setattr(fcntl, "ioctl", share)
     # A single chunk is longer than the result, by its header.
     concatenate(chunks, tmp_path / "out.dat")
@@ -119,7 +119,7 @@ def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path, request):
 
 
 def test_a_chunk_that_grows_while_it_is_copied_is_not_taken(tmp_path, monkeypatch):
-    chunks = write_chunks(tmp_path)
+    chunks = write_chunks(tmp_path, rows=3)
     copy = os.copy_file_range
 
     def copy_and_append(*arguments):
