@@ -430,7 +430,7 @@ LOST = {
     "wavfile_split.csv": {"split", "tables"},
     "stamps/concatenate.*": {"concatenate"},
     "catalog.csv": {"catalog"},
-    "catalog/no.*": {"catalog"},
+    "catalog/no.*": {"catalog", "spectrograms no"},
 }
 
 

@@ -88,14 +88,18 @@ def check_installed(stage):
         package, pinned, command = pins()[module]
         cure = f"Run `make clean`, then `{command}`."
         spec = find_spec(module)
-        if spec is None:
+        if spec is None or spec.origin is None:  # None where a removed package left a folder
             raise JobError(f"{package} is not installed, {package} {pinned} is pinned. {cure}")
         folder = os.path.dirname(spec.origin)
         site = os.path.dirname(folder) if spec.submodule_search_locations else folder
         if os.path.isdir(f"{site}/{package.replace('-', '_')}-{pinned}.dist-info"):
             continue
         # Not at the top: it takes as long to import as this whole check.
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        if (installed := version(package)) != pinned:
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            installed = "of unknown version"
+        if installed != pinned:
             raise JobError(f"{package} {installed} is installed, {pinned} is pinned. {cure}")
