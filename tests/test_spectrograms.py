@@ -16,6 +16,7 @@ from wavs import (
     needs_real_clips,
     needs_reference,
     original_examples,
+    riff,
     write_catalog,
     write_wav,
 )
@@ -31,14 +32,6 @@ def chunk_of(dataset, label, folder, **settings):
     write_chunk(dataset, catalog, chunk, table, **settings)
     with open(table, newline="") as file:
         return np.load(chunk), list(csv.DictReader(file))
-
-
-def riff(data, tag=1, channels=1, rate=16_000, bits=16):
-    """The bytes of a WAV file with any format fields, true or not."""
-    block = channels * bits // 8
-    fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
-    chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 @pytest.mark.parametrize("clips", [1, 3, 4, 5])

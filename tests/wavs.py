@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import struct
 import sysconfig
 import wave
 from pathlib import Path
@@ -37,6 +38,14 @@ def write_wav(path, seed=0, samples=16_000, rate=16_000):
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(noise.tobytes())
     return path
+
+
+def riff(data, tag=1, channels=1, rate=16_000, bits=16):
+    """The bytes of a WAV file with any format fields, true or not."""
+    block = channels * bits // 8
+    fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
+    chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 def make_dataset(folder, labels=("go", "no", "yes"), clips=2):

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from wavspec.audio import InvalidClipError, read_clip
@@ -12,7 +13,7 @@ from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_h
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
 from wavspec.run.digests import digest_in
 from wavspec.run.files import check_room, whole, whole_csv
-from wavspec.run.job import job
+from wavspec.run.job import JobError, job
 
 PART = 512  # clips that a thread works on before their rows are written to the table
 
@@ -38,6 +39,7 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
     Raises:
         ClipChangedError: a clip is not the file that the catalog describes.
         ChunkError: catalog, code or configuration have changed since the digest was computed.
+        MachineError: a clip cannot be read, and not because of what it holds.
         JobError: an output cannot be written.
     """
     try:
@@ -53,6 +55,7 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
         of_thread.batch = ExampleBatch()
 
     with (
+        written(chunk),
         whole(chunk) as chunk_part,
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
@@ -62,15 +65,27 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
         def write_part(first):
             part = clips[first : first + PART]
             offset = HEADER_BYTES + first * ROW_BYTES
-            return write_rows(dataset, part, file.fileno(), offset, short_clips, of_thread.batch)
+            with written(chunk):
+                return write_rows(
+                    dataset, part, file.fileno(), offset, short_clips, of_thread.batch
+                )
 
-        with whole_csv(table, TableRow._fields) as writer:
+        with written(table), whole_csv(table, TableRow._fields) as writer:
             for rows in pool.map(write_part, range(0, len(clips), PART)):
                 writer.writerows(rows)
                 counts.update(row.reason or "valid" for row in rows)
                 counts["padded"] += sum(bool(row.padded) for row in rows)
         write_at(file.fileno(), 0, chunk_header(len(clips), table))
     return counts
+
+
+@contextmanager
+def written(path):
+    """Raise a JobError that names `path` in place of an OSError, which does not know the file."""
+    try:
+        yield
+    except OSError as error:
+        raise JobError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_rows(dataset, clips, file, offset, short_clips, batch):

@@ -7,6 +7,7 @@ In a notebook::
 """
 
 import errno
+import io
 import os
 import stat
 import struct
@@ -34,8 +35,11 @@ TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: a second example begi
 MAX_SAMPLE_RATE = 768_000  # Hz
 # What libsndfile says of a stream whose header does not tell its length.
 UNKNOWN_LENGTH = 2**63 - 1
+SFE_MALLOC_FAILED = 17  # libsndfile's error code for too little memory
 
-GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+# Errors of opening a file that are its own and come again. Any other is the machine's.
+LASTING = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+GONE = {errno.ENOENT, errno.ENOTDIR}
 NO_FILE = ("", "")  # size and mtime of what is no regular file
 
 # The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The
@@ -77,11 +81,20 @@ class ClipChangedError(JobError):
         super().__init__(f"{path} changed during the run: run again")
 
 
+class MachineError(JobError):
+    """The machine failed to read or decode a clip, which says nothing about the clip."""
+
+    def __init__(self, path, error):
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        super().__init__(f"cannot read {path}: {cause}")
+
+
 def wavfile_to_examples(path):
     """Return the (examples, 96, 64) float64 log-mel examples of a WAV file of any length.
 
     Raises:
         InvalidClipError: the file cannot be decoded, or holds NaN or infinite samples.
+        MachineError: the file cannot be read: there is none, or the disk or the memory fails.
     """
     samples, _ = read_waveform(path)
     return examples_of(samples)
@@ -100,6 +113,7 @@ def read_clip(path, expected=None, pad_short=False):
         InvalidClipError: the clip is not valid, with the reason. No content of a file raises
             anything else, and a too long one is told by its header, not by decoding it.
         ClipChangedError: the file is not what was expected.
+        MachineError: the file cannot be read now, for a reason that lies outside of it.
     """
     samples, format = read_waveform(path, expected, limit=TOO_LONG)
     length = len(samples)
@@ -118,24 +132,37 @@ def read_waveform(path, expected=None, limit=None):
         InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or, where
             `limit` is given, has that many samples at 16 kHz or more.
         ClipChangedError: `expected`, a pair of size and mtime in ns, does not describe the file.
+        MachineError: see `read_clip`.
     """
     try:
+        file = open_clip(path, expected)
+        try:
+            try:
+                samples, format = read_samples(file, limit)
+            finally:
+                # After the reading, and also if it failed: the clip may be just being written.
+                if expected and expected != state_of(os.fstat(file)):
+                    raise ClipChangedError(path)
+        finally:
+            os.close(file)
+        return to_mono_16k(samples, format.sample_rate), format
+    except ModuleNotFoundError:
+        raise  # whoever catches it can say how to install the module
+    except (OSError, MemoryError, ImportError) as error:
+        raise MachineError(path, error) from error
+
+
+def open_clip(path, expected):
+    """Return the file descriptor of a clip that is opened for reading."""
+    try:
         # Without O_NONBLOCK, opening a FIFO would wait for ever for its writer.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        # Another error, such as a missing permission, would come again in the next run.
         if error.errno in GONE and expected not in (None, NO_FILE):
             raise ClipChangedError(path) from error
-        raise InvalidClipError("unreadable", error.strerror) from error
-    try:
-        samples, format = read_samples(file, limit)
-    finally:
-        # After the reading, and also if it failed: the clip may be one that is just being written.
-        status = os.fstat(file)
-        os.close(file)
-        if expected and expected != state_of(status):
-            raise ClipChangedError(path)
-    return to_mono_16k(samples, format.sample_rate), format
+        if error.errno in LASTING or (error.errno in GONE and expected == NO_FILE):
+            raise InvalidClipError("unreadable", error.strerror) from error
+        raise
 
 
 def state_of(status):
@@ -144,17 +171,35 @@ def state_of(status):
 
 def read_samples(file, limit):
     """Return (samples, AudioFormat) of an open file descriptor, at the file's own rate."""
-    try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidClipError("unreadable", "not a regular file")
-        samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
-        if samples is not None:
-            return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
-        os.lseek(file, 0, os.SEEK_SET)
-        return decode(file, limit)
-    except OSError as error:
-        raise InvalidClipError("unreadable", error.strerror) from error
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidClipError("unreadable", "not a regular file")
+    samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
+    if samples is not None:
+        return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
+    os.lseek(file, 0, os.SEEK_SET)
+    return decode(Source(file, closefd=False), limit)
+
+
+class Source(io.FileIO):
+    """An open file as libsndfile reads it, which remembers an error of a read.
+
+    libsndfile takes a failed read for the end of the file, and what was decoded until then for all
+    that there is.
+    """
+
+    error = None
+
+    def readinto(self, buffer):
+        # libsndfile calls this, through which no exception can pass.
+        try:
+            count = super().readinto(buffer)
+            if not count and self.tell() < os.fstat(self.fileno()).st_size:
+                raise OSError(errno.EIO, "a read ended before the end of the file")
+            return count
+        except BaseException as error:
+            self.error = error
+            return 0
 
 
 def plain_pcm(content, file_size):
@@ -172,7 +217,7 @@ def plain_pcm(content, file_size):
     return np.frombuffer(content, "<i2", offset=44)
 
 
-def decode(file, limit=None):
+def decode(source, limit=None):
     """Return (samples, AudioFormat) of any file that libsndfile reads.
 
     The samples are (n,) float64, mono, in 16-bit steps, at the file's own rate. Raises as
@@ -181,14 +226,15 @@ def decode(file, limit=None):
     import soundfile
 
     try:
-        with soundfile.SoundFile(file, closefd=False) as sound:
+        with soundfile.SoundFile(io.BufferedReader(source)) as sound:
             samples, format = decode_blocks(sound, limit)
-    except (InvalidClipError, MemoryError):
-        raise
-    # A damaged file may make a decoder fail in any way: whatever it is, it is this clip's reason.
-    except Exception as error:
-        detail = getattr(error, "error_string", error)
-        raise InvalidClipError("unreadable", f"{type(error).__name__}: {detail}") from error
+    except soundfile.LibsndfileError as error:
+        if error.code == SFE_MALLOC_FAILED:
+            raise MemoryError(error.error_string) from error
+        raise InvalidClipError("unreadable", error.error_string) from error
+    finally:
+        if source.error:
+            raise source.error
     with np.errstate(over="ignore"):
         # Doubles beyond the range of float32 would overflow in the spectrum.
         if not np.isfinite(samples.astype(np.float32)).all():

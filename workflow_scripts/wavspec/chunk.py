@@ -7,7 +7,6 @@ with zeros where a clip is invalid. Its table is a CSV file that says of each ro
 import csv
 import hashlib
 import os
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -62,11 +61,16 @@ def clips_of(catalog, digest, short_clips):
 
     Raises:
         ChunkError: they have another digest, or the file is damaged or gone.
+        JobError: the file cannot be read.
     """
-    with suppress(ChunkError, FileNotFoundError):
+    try:
         clips = read_catalog(catalog)
         if label_digest(clips, short_clips) == digest:
             return clips
+    except (ChunkError, FileNotFoundError):
+        pass
+    except OSError as error:
+        raise JobError(f"cannot read {catalog}: {error.strerror}") from error
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
