@@ -2,23 +2,19 @@
 
 import hashlib
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
-from wavspec.chunk import ChunkError, clips_of
-from wavspec.dataset import label_of
-from wavspec.run.digests import digest_in
+from wavspec.chunk import read_tables
 from wavspec.run.files import new_csv
-from wavspec.run.job import job
-from wavspec.run.seals import sealed
+from wavspec.run.job import job, warn
 
 SPLIT_FIELDS = ["", "speaker", "split"]
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 NO_WORDS = "_background_noise_"  # the label whose clips are on no side
 
 
-def write_split(dataset, catalogs, validation, testing, split, seal, short_clips="invalid"):
+def write_split(rows, dataset, percentages, split):
     """Write the speaker and the side of every clip.
 
     The sides are those of the dataset's lists, `validation_list.txt` and `testing_list.txt`: what
@@ -26,44 +22,33 @@ def write_split(dataset, catalogs, validation, testing, split, seal, short_clips
     rule by which they were made decides, see `side_by_rule`.
 
     Args:
+        rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
         dataset: the folder of WAV files.
-        catalogs: list of files, one for each label, in row order.
-        validation, testing: how many percent of the speakers the rule puts on these sides.
+        percentages: {"validation": percent of the speakers, "testing": percent}.
         split: CSV file to write: index, speaker, split (training, validation, testing, or blank for
             `_background_noise_`); row i describes row i of the spectrograms.
-        seal: file to write, see `seals`.
-        short_clips: the configuration's key of that name. The catalogs' digests depend on it.
-
-    Returns:
-        (Counter of the clips on each side, list of warnings in words).
-
-    Raises:
-        ChunkError: a catalog is not what its name says.
     """
-    paths = [
-        clip.path
-        for catalog in catalogs
-        for clip in clips_of(catalog, digest_in(catalog), short_clips)
-    ]
-    listed, warnings = read_lists(dataset, set(paths))
-    if not listed and not any("_nohash_" in path for path in paths):
+    listed, warnings = read_lists(dataset, set(rows["path"]))
+    if not listed and not any("_nohash_" in path for path in rows["path"]):
         warnings.append(
             "no clip is named SPEAKER_nohash_NUMBER.wav: the whole name counts as the speaker, and "
             "one person may be heard on several sides"
         )
     counts = Counter()
-    with sealed(seal, [split]) as [part], new_csv(part, SPLIT_FIELDS) as writer:
-        for index, path in enumerate(paths):
+    with new_csv(split, SPLIT_FIELDS) as writer:
+        for index, (path, label) in enumerate(zip(rows["path"], rows["label"], strict=True)):
             speaker = speaker_of(path)
-            if label_of(dataset, os.path.dirname(path)) == NO_WORDS:
+            if label == NO_WORDS:
                 side = ""
             elif listed:
                 side = listed.get(path, "training")
             else:
-                side = side_by_rule(speaker, validation, testing)
+                side = side_by_rule(speaker, **percentages)
             writer.writerow([index, speaker, side])
             counts[side] += 1
-    return counts, warnings
+    for warning in warnings:
+        warn(warning)
+    print(*(f"{count} {side or 'on no side'}" for side, count in counts.items()), sep=", ")
 
 
 def speaker_of(path):
@@ -116,21 +101,7 @@ def read_lists(dataset, paths):
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
-        try:
-            counts, warnings = write_split(
-                os.path.expanduser(snakemake.config["dataset"]),
-                snakemake.params.catalogs,
-                **snakemake.config["split"],
-                **snakemake.output,
-                short_clips=snakemake.config["short_clips"],
-            )
-        except ChunkError:
-            # Without the index the next run writes all catalogs anew. The refused catalog stays,
-            # because its label's job needs it as an input, and refuses it as well.
-            os.remove(snakemake.input.index)
-            raise
-        print(*(f"{count} {side or 'on no side'}" for side, count in counts.items()), sep=", ")
-        for warning in warnings:
-            print(warning)
-            print(f"Warning: {warning}", file=sys.stderr)
+    with job(snakemake) as outputs:
+        config = snakemake.config
+        rows = read_tables(snakemake.input.tables, {"short_clips": config["short_clips"]})
+        write_split(rows, os.path.expanduser(config["dataset"]), config["split"], outputs.split)

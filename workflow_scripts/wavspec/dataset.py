@@ -165,3 +165,9 @@ def file_name_of(label):
     return re.sub(
         r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
     )
+
+
+def label_in(file):
+    """Return the label in the name of a file `{file_name_of(label)}.{digest}.{ending}`."""
+    name = os.fsencode(os.path.basename(file).rsplit(".", 2)[0])
+    return os.fsdecode(re.sub(rb"=(..)", lambda match: bytes.fromhex(match[1].decode()), name))
