@@ -11,6 +11,7 @@ from snakemake.utils import validate
 
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
+from wavspec.chunk import settings_of
 from wavspec.dataset import file_name_of, find_clips
 from wavspec.run.code import code_digest, label_digest
 from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
@@ -29,7 +30,7 @@ except WorkflowError as error:
 
 DATASET = os.path.expanduser(config["dataset"])
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
-SETTINGS = {"short_clips": config["short_clips"]}
+SETTINGS = settings_of(config)
 MAIN = workflow.is_main_process
 
 

@@ -24,8 +24,8 @@ rule spectrograms:
         script=f"{SCRIPTS}/spectrograms.py",
         # A function, because Snakemake would take braces in the folder's name for wildcards.
         dataset=lambda wildcards: DATASET,
-        short_clips=config["short_clips"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of what a small label takes.
     shell:
-        "python {params.script:q} {params.dataset:q} {params.short_clips} {threads}"
-        " {input:q} {output:q} {log:q} > {log:q} 2>&1"
+        "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
+        " --chunk {output.chunk:q} --table {output.table:q} --short-clips {config[short_clips]}"
+        " --long-clips {config[long_clips]} --threads {threads} --log {log:q} > {log:q} 2>&1"

@@ -51,10 +51,16 @@ class Label:
 
     def run(self, **environment):
         """Run the label's job; return whether it succeeded and the last line of its log."""
-        command = [sys.executable, "workflow_scripts/spectrograms.py", self.dataset, "invalid", "1"]
-        command += [self.catalog, self.chunk, self.table, self.log]
+        options = {
+            **{"dataset": self.dataset, "catalog": self.catalog, "chunk": self.chunk},
+            **{"table": self.table, "log": self.log, "threads": 1},
+            **{"short-clips": "invalid", "long-clips": "invalid"},
+        }
+        command = [sys.executable, "workflow_scripts/spectrograms.py"]
+        command += [str(text) for name in options for text in (f"--{name}", options[name])]
         process = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
-        return process.returncode == 0, self.log.read_text().splitlines()[-1]
+        *_, last = self.log.read_text().removesuffix("\ndone\n").splitlines()
+        return process.returncode == 0, last
 
     def outputs(self):
         return {path.name: path.read_bytes() for path in self.chunk.parent.iterdir()}
@@ -66,7 +72,7 @@ def label(tmp_path):
 
 
 def test_the_library_itself_changes_nothing(label, faulty):
-    assert label.run() == (True, "2 valid, 1 unreadable")
+    assert label.run() == (True, "2 valid, 1 unreadable, 2 examples")
     expected = label.outputs()
     assert len(expected) == 2
     assert label.run(**faulty, **fault(errno.EIO, "read", "other.wav", ""))[0]
@@ -93,7 +99,7 @@ def test_a_clip_that_cannot_be_read_now_ends_the_job(label, faulty, clip, call, 
     faults = fault(number, call, "dataset/no/", clip, after)
     assert label.run(**faulty, **faults) == (False, cause)
     assert label.outputs() == {}
-    assert label.run() == (True, "2 valid, 1 unreadable")
+    assert label.run() == (True, "2 valid, 1 unreadable, 2 examples")
 
 
 @pytest.mark.parametrize("after", range(4))
@@ -109,7 +115,7 @@ def test_reads_that_give_less_than_asked_for_change_nothing(label, faulty, clip,
 def test_an_error_that_lasts_is_the_clips(label, faulty, name):
     number = getattr(errno, name)
     faults = fault(number, "open", "dataset/no/", "plain.wav")
-    assert label.run(**faulty, **faults) == (True, "1 valid, 2 unreadable")
+    assert label.run(**faulty, **faults) == (True, "1 valid, 2 unreadable, 1 examples")
     assert f"unreadable,{os.strerror(number)}," in label.table.read_text()
 
 
@@ -134,7 +140,7 @@ def test_a_write_that_fails_names_the_file(label, faulty, ending, after):
     cause = f"cannot write {label.chunk.with_suffix(ending)}: {os.strerror(errno.EIO)}"
     faults = fault(errno.EIO, "write", f"{label.chunk.parent}/", ending, after)
     assert label.run(**faulty, **faults) == (False, cause)
-    assert not label.chunk.exists()
+    assert label.outputs() == {}
     assert label.run()[0]
 
 

@@ -14,7 +14,6 @@ from wavspec.dataset import Clip, find_clips
 from wavspec.run.code import label_digest
 from wavspec.run.files import new_csv
 
-
 SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
 
 

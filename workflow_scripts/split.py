@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.run.files import new_csv
 from wavspec.run.job import job, warn
 
@@ -103,5 +103,5 @@ def read_lists(dataset, paths):
 if "snakemake" in globals():
     with job(snakemake) as outputs:
         config = snakemake.config
-        rows = read_tables(snakemake.input.tables, {"short_clips": config["short_clips"]})
+        rows = read_tables(snakemake.input.tables, settings_of(config))
         write_split(rows, os.path.expanduser(config["dataset"]), config["split"], outputs.split)

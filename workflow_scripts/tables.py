@@ -4,7 +4,7 @@ import os
 import textwrap
 
 import pandas as pd
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.run.job import closing, job
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
@@ -60,8 +60,7 @@ def split_in_words(rows, split, results):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        settings = {"short_clips": snakemake.config["short_clips"]}
-        rows = read_tables(snakemake.input.tables, settings)
+        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
         dataset = os.path.expanduser(snakemake.config["dataset"])
         write_tables(rows, dataset, outputs.clips, outputs.invalid)
         split = pd.read_csv(snakemake.input.split, dtype=str, keep_default_na=False)

@@ -1,4 +1,4 @@
-"""WAV files: what they hold, and whether they make exactly one example.
+"""WAV files: what they hold, and whether that makes examples.
 
 In a notebook::
 
@@ -8,6 +8,7 @@ In a notebook::
 
 import errno
 import io
+import math
 import os
 import stat
 import struct
@@ -24,11 +25,15 @@ from .front_end import (
     resampled_length,
     to_mono_16k,
 )
-from .run.job import JobError
+from .run.errors import JobError
 
-# A clip is valid if it makes exactly one example: 15,600 <= samples at 16 kHz < 30,960.
+# A clip makes exactly one example if 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s
 TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: a second example begins to fit
+
+# The longest clip that is cut, in samples at its own rate: 70 minutes at 16 kHz, 23 at 48 kHz. Its
+# examples are computed from all of it, as float64: half a gigabyte, and as much again to resample.
+MAX_SAMPLES = 2**26
 
 # Above any audio interface's rate. A larger number in a header is damage, and believing it would
 # let one clip of "one second" ask for gigabytes.
@@ -47,7 +52,14 @@ NO_FILE = ("", "")  # size and mtime of what is no regular file
 PLAIN_HEADER = (
     b"RIFF%bWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data%b"
 )
-PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # the largest plain file of a valid clip
+PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # the largest plain file of one example
+
+MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
+
+# Peaks in 16-bit steps that tell a valid clip that is likely worthless.
+FAINT = 100  # nothing to be heard: -50 dB of full scale
+CLEAR = 1000  # something: -30 dB
+FAR_BEYOND = 10 * FULL_SCALE  # floats that are not in [-1, 1], but 16-bit values, it may be
 
 
 class AudioFormat(NamedTuple):
@@ -58,8 +70,18 @@ class AudioFormat(NamedTuple):
     samples: int  # per channel, at `sample_rate`
 
 
+class Waveform(NamedTuple):
+    """What was decoded of a WAV file."""
+
+    samples: np.ndarray  # (n,), mono, in 16-bit steps; int16 or float64
+    format: AudioFormat
+    # Blank, or why it is likely worthless: `channels cancel`, `beyond full scale` or `16-bit
+    # values in 32-bit`.
+    note: str = ""
+
+
 class InvalidClipError(ValueError):
-    """A clip that does not make exactly one example.
+    """A clip that does not make exactly one example, or none where long clips are cut.
 
     Attributes:
         reason: `too short`, `too long`, `unreadable` or `not finite`.
@@ -96,18 +118,18 @@ def wavfile_to_examples(path):
         InvalidClipError: the file cannot be decoded, or holds NaN or infinite samples.
         MachineError: the file cannot be read: there is none, or the disk or the memory fails.
     """
-    samples, _ = read_waveform(path)
-    return examples_of(samples)
+    return examples_of(read_waveform(path).samples)
 
 
-def read_clip(path, expected=None, pad_short=False):
-    """Return (samples, AudioFormat) of a valid clip; the samples are those of `read_waveform`.
+def read_clip(path, expected=None, short_clips="invalid", long_clips="invalid"):
+    """Return the Waveform of a valid clip, at 16 kHz.
 
     Args:
         path: the WAV file.
         expected: what the file's size in bytes and its mtime in ns must be, both blank text where
             no regular file that may be read is expected. None if anything is expected.
-        pad_short: whether a clip of under 15,600 samples is valid if it has any.
+        short_clips: "pad" if a clip of under 15,600 samples is valid if it has any, or "invalid".
+        long_clips: "cut" if a clip of more than one example is valid, or "invalid".
 
     Raises:
         InvalidClipError: the clip is not valid, with the reason. No content of a file raises
@@ -115,22 +137,23 @@ def read_clip(path, expected=None, pad_short=False):
         ClipChangedError: the file is not what was expected.
         MachineError: the file cannot be read now, for a reason that lies outside of it.
     """
-    samples, format = read_waveform(path, expected, limit=TOO_LONG)
-    length = len(samples)
-    if length < SHORTEST_VALID and not (pad_short and length):
-        raise InvalidClipError("too short", f"{length / SAMPLE_RATE:.3f} s, 0.975 needed", format)
-    return samples, format
+    waveform = read_waveform(path, expected, long_clips)
+    length = len(waveform.samples)
+    if length < SHORTEST_VALID and not (short_clips == "pad" and length):
+        detail = f"{length / SAMPLE_RATE:.3f} s, {SHORTEST_VALID / SAMPLE_RATE} needed"
+        raise InvalidClipError("too short", detail, waveform.format)
+    return waveform
 
 
-def read_waveform(path, expected=None, limit=None):
-    """Return (samples, AudioFormat) of a WAV file: (n,) mono, 16 kHz, in 16-bit steps.
+def read_waveform(path, expected=None, long_clips=None):
+    """Return the Waveform of a WAV file, at 16 kHz.
 
-    A plain 16-bit mono file at 16 kHz gives int16 samples, any other float64. VGGish reads 16-bit
+    Mono files of integers at 16 kHz give int16 samples, any others float64. VGGish reads 16-bit
     integers, and so does this. Only stored floats are multiplied by 32,768 instead.
 
     Raises:
-        InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or, where
-            `limit` is given, has that many samples at 16 kHz or more.
+        InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or is too long,
+            see `limit_of`.
         ClipChangedError: `expected`, a pair of size and mtime in ns, does not describe the file.
         MachineError: see `read_clip`.
     """
@@ -138,16 +161,15 @@ def read_waveform(path, expected=None, limit=None):
         file = open_clip(path, expected)
         try:
             try:
-                samples, format = read_samples(file, limit)
+                waveform = read_samples(file, long_clips)
             finally:
                 # After the reading, and also if it failed: the clip may be just being written.
                 if expected and expected != state_of(os.fstat(file)):
                     raise ClipChangedError(path)
         finally:
             os.close(file)
-        return to_mono_16k(samples, format.sample_rate), format
-    except ModuleNotFoundError:
-        raise  # whoever catches it can say how to install the module
+        samples = to_mono_16k(waveform.samples, waveform.format.sample_rate)
+        return waveform._replace(samples=samples)
     except (OSError, MemoryError, ImportError) as error:
         raise MachineError(path, error) from error
 
@@ -169,16 +191,51 @@ def state_of(status):
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else NO_FILE
 
 
-def read_samples(file, limit):
-    """Return (samples, AudioFormat) of an open file descriptor, at the file's own rate."""
+def read_samples(file, long_clips):
+    """Return the Waveform of an open file descriptor, at the file's own rate."""
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidClipError("unreadable", "not a regular file")
-    samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
+    content = os.read(file, PLAIN_BYTES)
+    samples = plain_pcm(content, status.st_size)
     if samples is not None:
-        return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
+        return Waveform(samples, AudioFormat(SAMPLE_RATE, 1, len(samples)))
     os.lseek(file, 0, os.SEEK_SET)
-    return decode(Source(file, closefd=False), limit)
+    try:
+        waveform = decode(Source(file, closefd=False), long_clips)
+    except InvalidClipError as error:
+        detail = error.reason == "unreadable" and what_it_is(content, status.st_size)
+        if detail:
+            raise InvalidClipError("unreadable", detail, error.format) from error
+        raise
+    detail = not len(waveform.samples) and what_it_is(content, status.st_size)
+    if detail:
+        raise InvalidClipError("unreadable", detail, waveform.format)
+    return waveform
+
+
+def what_it_is(content, file_size):
+    """Return what a file without audio is, in words, or None, from its size and first bytes."""
+    if not file_size:
+        return "an empty file"
+    if content.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if content[4:8] == b"ftyp":
+        return "an MP4 file (as .m4a), not WAV: convert it, such as with ffmpeg"
+    if content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
+        return "an AAC file, not WAV: convert it, such as with ffmpeg"
+    if content.startswith(b"\x1a\x45\xdf\xa3"):
+        return "a WebM or Matroska file, not WAV: convert it, such as with ffmpeg"
+    start = content.find(b"data\0\0\0\0", 12) + 8
+    # A chunk of the header may follow a `data` that is empty indeed. Its name is text.
+    if content[:4] in (b"RIFF", b"RIFX") and start >= 20 and content[start : start + 4].strip():
+        name = content[start : start + 4]
+        if not (name.isascii() and name.decode().isprintable()):
+            return (
+                f"the header announces no samples, but {file_size - start} bytes follow: "
+                "the recorder did not close the file"
+            )
+    return None
 
 
 class Source(io.FileIO):
@@ -217,17 +274,16 @@ def plain_pcm(content, file_size):
     return np.frombuffer(content, "<i2", offset=44)
 
 
-def decode(source, limit=None):
-    """Return (samples, AudioFormat) of any file that libsndfile reads.
+def decode(source, long_clips=None):
+    """Return the Waveform of any file that libsndfile reads, at the file's own rate.
 
-    The samples are (n,) float64, mono, in 16-bit steps, at the file's own rate. Raises as
-    `read_waveform` does.
+    Raises as `read_waveform` does.
     """
     import soundfile
 
     try:
         with soundfile.SoundFile(io.BufferedReader(source)) as sound:
-            samples, format = decode_blocks(sound, limit)
+            return decode_blocks(sound, long_clips)
     except soundfile.LibsndfileError as error:
         if error.code == SFE_MALLOC_FAILED:
             raise MemoryError(error.error_string) from error
@@ -235,36 +291,90 @@ def decode(source, limit=None):
     finally:
         if source.error:
             raise source.error
-    with np.errstate(over="ignore"):
-        # Doubles beyond the range of float32 would overflow in the spectrum.
-        if not np.isfinite(samples.astype(np.float32)).all():
-            raise InvalidClipError("not finite", "NaN or infinite samples", format)
-    return samples, format
 
 
-def decode_blocks(sound, limit):
-    """Return (samples, AudioFormat) of an open soundfile.SoundFile, as `decode` does."""
+def decode_blocks(sound, long_clips):
+    """Return the Waveform of an open soundfile.SoundFile, as `decode` does."""
     announced = 0 if sound.frames == UNKNOWN_LENGTH else sound.frames
     format = AudioFormat(sound.samplerate, sound.channels, announced)
     if format.sample_rate > MAX_SAMPLE_RATE:
         detail = f"sample rate {format.sample_rate} Hz, at most {MAX_SAMPLE_RATE} is believed"
         raise InvalidClipError("unreadable", detail, format)
+    limit = limit_of(long_clips, format.sample_rate)
     stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
-    dtype, scale = ("float64", FULL_SCALE) if stored_as_float else ("int16", 1.0)
     # soundfile.read does this too, and it matters: an MP3 decoder has other last bits after a seek.
     if sound.seekable():
         sound.seek(0)
-    blocks, decoded = [], 0
+    samples, decoded = bytearray(), 0  # a bytearray grows without being copied
+    peak = channel_peak = 0.0
     # In blocks, because a header may announce a thousand channels, or more samples than follow.
     block_size = max(1, 2**18 // format.channels)
     while True:
         length = resampled_length(max(announced, decoded), format.sample_rate)
-        if limit and length >= limit:
+        if length >= limit:
             detail = f"{length / SAMPLE_RATE:.3f} s, under {limit / SAMPLE_RATE:.3f} needed"
             raise InvalidClipError("too long", detail, format)
-        block = sound.read(block_size, dtype=dtype, always_2d=True) * scale
+        block = sound.read(
+            block_size, dtype="float64" if stored_as_float else "int16", always_2d=True
+        )
         if not len(block):
             break
-        blocks.append(block[:, 0] if format.channels == 1 else np.mean(block, axis=1))
-        decoded += len(block)
-    return np.concatenate(blocks) if blocks else np.empty(0), format._replace(samples=decoded)
+        if stored_as_float:
+            block *= FULL_SCALE
+        mono = block[:, 0] if format.channels == 1 else np.mean(block, axis=1)
+        block_peak = peak_of(mono)
+        # Doubles beyond the range of float32 would overflow in the spectrum.
+        if not block_peak <= MAX_FLOAT32:
+            raise InvalidClipError("not finite", "NaN or infinite samples", format)
+        if format.channels > 1 and block_peak <= FAINT:
+            channel_peak = max(channel_peak, peak_of(block))
+        peak = max(peak, block_peak)
+        samples += memoryview(mono).cast("B")
+        decoded += len(mono)
+        dtype = mono.dtype
+    if not decoded:
+        return Waveform(np.empty(0), format._replace(samples=0))
+    note = ""
+    if peak > FAR_BEYOND:
+        note = "beyond full scale"
+    elif peak <= FAINT and channel_peak >= CLEAR:
+        note = "channels cancel"
+    elif peak <= 1 and sound.subtype == "PCM_32" and holds_anything(sound):
+        note = "16-bit values in 32-bit"
+    return Waveform(np.frombuffer(samples, dtype), format._replace(samples=decoded), note)
+
+
+def limit_of(long_clips, sample_rate):
+    """Return how many samples at 16 kHz are too many for a clip at `sample_rate`.
+
+    Args:
+        long_clips: "invalid" if a clip may have one example; "cut" if as many as memory allows;
+            None if any number.
+    """
+    if long_clips == "invalid":
+        return TOO_LONG
+    return resampled_length(MAX_SAMPLES, sample_rate) if long_clips == "cut" else math.inf
+
+
+def peak_of(samples):
+    """Return the largest magnitude among `samples`; NaN if one is NaN."""
+    return max(float(samples.max()), -float(samples.min()))
+
+
+def holds_anything(sound):
+    """Return whether any of the 32-bit integers of a soundfile.SoundFile is not 0."""
+    sound.seek(0)
+    return any(block.any() for block in sound.blocks(2**16, dtype="int32"))
+
+
+def worthless(used, rest):
+    """Return why an example is likely worthless: `silent`, `sound after the used part`, or "".
+
+    Args:
+        used: the example's samples, in 16-bit steps.
+        rest: those behind, which are in no example.
+    """
+    peak = peak_of(used)
+    if peak <= FAINT and len(rest) and peak_of(rest) >= CLEAR:
+        return "sound after the used part"
+    return "" if peak else "silent"
