@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections import Counter, deque
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from wavspec.run.digests import digest_in
 from wavspec.run.files import check_room, new_csv, whole
 from wavspec.run.job import JobError, bring_to_the_present, logged
 
-PART = 64  # clips that a thread works on at once
+PART = 512  # clips that a thread works on at once
 
 
 def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
@@ -52,29 +52,30 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
         # It would be refused again. The next run writes it anew.
         Path(catalog).unlink(missing_ok=True)
         raise
-    rows = []
+    cut = settings["long_clips"] == "cut"
+    rows, end = [], 0
     of_thread = threading.local()
 
     def begin_thread():
         of_thread.batch = ExampleBatch()
 
-    def part_from(first):
-        return rows_and_examples(dataset, clips[first : first + PART], settings, of_thread.batch)
+    def write_part(first):
+        nonlocal end
+        part, row = clips[first : first + PART], end if cut else first
+        part_rows = write_rows(dataset, part, settings, file.fileno(), row, of_thread.batch)
+        end = row + len(part_rows)
+        return part_rows
 
     with (
         whole([chunk, table], Path(chunk).parent, digest_in(chunk)) as [chunk_part, table_part],
-        open(chunk_part, "wb") as file,
-        ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
+        open(chunk_part, "wb", buffering=0) as file,
+        # Where a clip may have any number of rows, a part begins where the one before it ended.
+        ThreadPoolExecutor(1 if cut else threads, initializer=begin_thread) as pool,
     ):
         check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
-        file.seek(HEADER_BYTES)
-        for part_rows, examples in in_order(pool, part_from, range(0, len(clips), PART), threads):
+        for part_rows in pool.map(write_part, range(0, len(clips), PART)):
             rows += part_rows
-            for block in examples:
-                file.write(block)
-        file.seek(0)
-        file.write(chunk_header(len(rows)))
-        file.flush()
+        write_at(file.fileno(), 0, chunk_header(len(rows)))
         try:
             with new_csv(table_part, TableRow._fields) as writer:
                 writer.writerows(rows)
@@ -86,36 +87,33 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     return counts
 
 
-def in_order(pool, function, arguments, ahead):
-    """Yield function(argument) of each, computed by the pool, at most `ahead` before their turn."""
-    waiting = deque()
-    for argument in arguments:
-        waiting.append(pool.submit(function, argument))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def rows_and_examples(dataset, clips, settings, batch):
-    """Return the TableRows of `clips`, and their examples: arrays of (1 to 4, 96, 64) float64."""
+def write_rows(dataset, clips, settings, file, first, batch):
+    """Write the examples of `clips` to the open `file`, from row `first`; return their TableRows."""
     found = (row for clip in clips for row in rows_of(dataset, clip, settings))
-    rows, examples = [], []
+    rows = []
     while some := list(islice(found, batch.SIZE)):
         for place, (_, used, _) in enumerate(some):
             batch.samples[place, : len(used)] = used
             batch.samples[place, len(used) :] = 0.0
-        block = batch.log_mel()[: len(some)].copy()
+        examples = batch.log_mel()[: len(some)]
         # A few samples of each tell most that are not faint, in a hundredth of the time.
         may_be_faint = np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
+        offset = HEADER_BYTES + (first + len(rows)) * ROW_BYTES
         for place, (row, used, rest) in enumerate(some):
             if not row.valid:
-                block[place] = 0.0
+                examples[place] = 0.0
             elif may_be_faint[place] and not row.note:
                 row = row._replace(note=worthless(used, rest))
             rows.append(row)
-        examples.append(block)
-    return rows, examples
+        write_at(file, offset, memoryview(examples).cast("B"))
+    return rows
+
+
+def write_at(file, offset, data):
+    """Write all of `data` at `offset` of the open `file`. A disk that gets full takes a part."""
+    while data:
+        written = os.pwrite(file, data, offset)
+        data, offset = data[written:], offset + written
 
 
 def rows_of(dataset, clip, settings):

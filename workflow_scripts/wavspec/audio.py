@@ -53,6 +53,7 @@ PLAIN_HEADER = (
     b"RIFF%bWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data%b"
 )
 PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # the largest plain file of one example
+READ_AT_ONCE = 2**20  # bytes
 
 MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 
@@ -196,18 +197,24 @@ def read_samples(file, long_clips):
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidClipError("unreadable", "not a regular file")
-    content = os.read(file, PLAIN_BYTES)
+    at_most = PLAIN_BYTES if long_clips == "invalid" else READ_AT_ONCE
+    content = os.read(file, min(status.st_size, at_most))
     samples = plain_pcm(content, status.st_size)
     if samples is not None:
         return Waveform(samples, AudioFormat(SAMPLE_RATE, 1, len(samples)))
     os.lseek(file, 0, os.SEEK_SET)
+    source = Source(file, closefd=False)
+    is_all = len(content) == status.st_size
     try:
-        waveform = decode(Source(file, closefd=False), long_clips)
+        waveform = decode(io.BytesIO(content) if is_all else io.BufferedReader(source), long_clips)
     except InvalidClipError as error:
         detail = error.reason == "unreadable" and what_it_is(content, status.st_size)
         if detail:
             raise InvalidClipError("unreadable", detail, error.format) from error
         raise
+    finally:
+        if source.error:
+            raise source.error
     detail = not len(waveform.samples) and what_it_is(content, status.st_size)
     if detail:
         raise InvalidClipError("unreadable", detail, waveform.format)
@@ -274,23 +281,20 @@ def plain_pcm(content, file_size):
     return np.frombuffer(content, "<i2", offset=44)
 
 
-def decode(source, long_clips=None):
-    """Return the Waveform of any file that libsndfile reads, at the file's own rate.
+def decode(stream, long_clips=None):
+    """Return the Waveform of a binary stream that libsndfile reads, at the file's own rate.
 
     Raises as `read_waveform` does.
     """
     import soundfile
 
     try:
-        with soundfile.SoundFile(io.BufferedReader(source)) as sound:
+        with soundfile.SoundFile(stream) as sound:
             return decode_blocks(sound, long_clips)
     except soundfile.LibsndfileError as error:
         if error.code == SFE_MALLOC_FAILED:
             raise MemoryError(error.error_string) from error
         raise InvalidClipError("unreadable", error.error_string) from error
-    finally:
-        if source.error:
-            raise source.error
 
 
 def decode_blocks(sound, long_clips):
