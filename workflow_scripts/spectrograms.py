@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -56,11 +55,10 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     rows, end = [], 0
     of_thread = threading.local()
 
-    def begin_thread():
-        of_thread.batch = ExampleBatch()
-
     def write_part(first):
         nonlocal end
+        if not hasattr(of_thread, "batch"):
+            of_thread.batch = ExampleBatch()
         part, row = clips[first : first + PART], end if cut else first
         part_rows = write_rows(dataset, part, settings, file.fileno(), row, of_thread.batch)
         end = row + len(part_rows)
@@ -69,11 +67,10 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     with (
         whole([chunk, table], Path(chunk).parent, digest_in(chunk)) as [chunk_part, table_part],
         open(chunk_part, "wb", buffering=0) as file,
-        # Where a clip may have any number of rows, a part begins where the one before it ended.
-        ThreadPoolExecutor(1 if cut else threads, initializer=begin_thread) as pool,
     ):
         check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
-        for part_rows in pool.map(write_part, range(0, len(clips), PART)):
+        # If a clip may have any number of rows, a part begins where the one before it ended.
+        for part_rows in mapped(write_part, range(0, len(clips), PART), 1 if cut else threads):
             rows += part_rows
         write_at(file.fileno(), 0, chunk_header(len(rows)))
         try:
@@ -87,8 +84,20 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     return counts
 
 
+def mapped(function, arguments, threads):
+    """Yield function(argument) of each of the arguments, in order, from this many threads."""
+    if threads == 1:
+        yield from map(function, arguments)
+        return
+    # Its import takes longer than all the work on a small label.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(function, arguments)
+
+
 def write_rows(dataset, clips, settings, file, first, batch):
-    """Write the examples of `clips` to the open `file`, from row `first`; return their TableRows."""
+    """Write the examples of `clips` from row `first` of the open `file`; return the TableRows."""
     found = (row for clip in clips for row in rows_of(dataset, clip, settings))
     rows = []
     while some := list(islice(found, batch.SIZE)):
