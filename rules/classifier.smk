@@ -9,6 +9,8 @@ rule classifier:
     """A classifier of spoken words, trained and tested; on demand."""
     input:
         examples=ancient(EXAMPLES),
+        # For the page of doubtful clips.
+        spectrograms=ancient("<results>/wavfile_spec.dat"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
         stamps=after(EXAMPLES_STAGE, "tables", "split"),
@@ -19,12 +21,13 @@ rule classifier:
         history="<results>/classifier/history.csv",
         learning_curve=[
             "<results>/classifier/learning_curve.png",
-            shown("classifier/learning_curve.svg", "Classifier"),
+            shown("classifier/learning_curve.svg", "Classifier", result="Learning curve"),
         ],
         confusion_matrix=[
             "<results>/classifier/confusion_matrix.png",
-            shown("classifier/confusion_matrix.svg", "Classifier"),
+            shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix"),
         ],
+        doubtful=shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear"),
         # Not the dataset's path: after a move, nothing is trained again.
         stamp=stamp(
             "classifier",
@@ -44,7 +47,7 @@ rule classifier:
         runtime=lambda wildcards, attempt: attempt
         * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
     params:
-        # Not an output: Snakemake would delete it before the job that goes on from it.
-        state=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}.npz",
+        # Not an output, because Snakemake would delete it before a job that resumes from it.
+        backup=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}",
     script:
         "../workflow_scripts/classifier.py"

@@ -1,6 +1,5 @@
 """Which side of training, validation and testing each clip is on: the data set's official split."""
 
-import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from wavspec.chunk import read_tables
 from wavspec.run.files import new_csv
 from wavspec.run.job import job, warn
+from wavspec.sides import side_by_rule
 
 SPLIT_FIELDS = ["", "speaker", "split"]
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
@@ -19,7 +19,7 @@ def write_split(rows, dataset, percentages, split):
 
     The sides are those of the dataset's lists, `validation_list.txt` and `testing_list.txt`: what
     is in neither is for training. Where the lists are missing, or name no clip of the dataset, the
-    rule by which they were made decides, see `side_by_rule`.
+    rule by which they were made decides, see `sides.side_by_rule`.
 
     Args:
         rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
@@ -55,20 +55,6 @@ def speaker_of(path):
     """Return who speaks in a clip: its file's name before `_nohash_`, or without its ending."""
     name = os.path.basename(path)[: -len(".wav")]
     return name.partition("_nohash_")[0]
-
-
-def side_by_rule(speaker, validation, testing):
-    """Return the side of a speaker, by the rule that made the lists of Speech Commands.
-
-    It depends on the speaker's name alone. A clip therefore keeps its side when others come, and
-    nobody is heard on two sides. (Warden, "Speech Commands: A Dataset for Limited-Vocabulary
-    Speech Recognition", 2018, section 7: a hash of the name, modulo 2**27, as a percentage.)
-    """
-    place = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % 2**27
-    percentage = place * (100 / (2**27 - 1))
-    if percentage < validation:
-        return "validation"
-    return "testing" if percentage < validation + testing else "training"
 
 
 def read_lists(dataset, paths):
