@@ -185,7 +185,7 @@ def train(network, training, validation, options, backup):
     highest = None
     if log.exists():
         print("resuming from", backup)
-        highest = read_log(log).val_accuracy.max()
+        highest = pd.read_csv(log).val_accuracy.max()
     training.begin(options.seed, 0)  # Keras looks at a batch before the first epoch begins
     checkpoint = callbacks.ModelCheckpoint(
         best,
@@ -212,13 +212,9 @@ def train(network, training, validation, options, backup):
     return history_of(log)
 
 
-def read_log(path):
-    return pd.read_csv(path, float_precision="round_trip")
-
-
 def history_of(log):
     # An epoch that was killed between its line here and its backup has two lines.
-    history = read_log(log).drop_duplicates("epoch", keep="last")
+    history = pd.read_csv(log).drop_duplicates("epoch", keep="last")
     return pd.DataFrame(
         {
             "epoch": history.epoch + 1,

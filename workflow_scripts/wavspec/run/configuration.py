@@ -36,7 +36,9 @@ def in_plain_words(error):
     """Return what a jsonschema.ValidationError says of a configuration, with the key in front."""
     key = ".".join(map(str, error.absolute_path))
     hint = ""
-    if error.validator == "type" and isinstance(error.instance, int | float):
+    if error.validator == "type" and isinstance(error.instance, bool):
+        hint = '. YAML reads yes, no, on and off as true and false: use quotes, ["yes", "no"]'
+    elif error.validator == "type" and isinstance(error.instance, int | float):
         hint = f". If {error.instance} is the name of a folder, write ./{error.instance}"
     return f"config.yaml or --config: {f'key {key!r}: ' if key else ''}{error.message}{hint}"
 
