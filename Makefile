@@ -37,14 +37,14 @@ bench: .venv/test
 	PYTHONPATH=workflow_scripts:tests $(bin)/python benchmarks/bench.py --clips $(CLIPS)
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo '$(PYTHON) is older than Python 3.11: name a newer one, make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) requirements/check.py
 	@$(PYTHON) -m venv .venv \
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
 # Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
 # The sets are complete, so that pip need not look for what else they need.
 .venv/%: requirements/%.txt | .venv/bin/python
+	@$(bin)/python requirements/check.py $*
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
 	@# pip would compile on one core. Some packages hold files for other versions of Python.
