@@ -3,13 +3,14 @@
 # make slurm      set up for `snakemake --profile slurm`
 # make tensorflow set up for `snakemake embeddings` and `snakemake classifier`
 # make lint       what CI checks of style
+# make pictures   docs/spectrograms.png, which the README shows, anew from the demo clips
 # make bench      speed beside the original front end; CLIPS=105835 for the full size
 PYTHON ?= python3
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
 
 .DEFAULT_GOAL := run
-.PHONY: run setup slurm tensorflow test lint bench requirements clean
+.PHONY: run setup slurm tensorflow test lint bench pictures requirements clean
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
@@ -35,6 +36,10 @@ lint: .venv/test
 
 bench: .venv/test
 	PYTHONPATH=workflow_scripts:tests $(bin)/python benchmarks/bench.py --clips $(CLIPS)
+
+pictures: setup
+	$(bin)/snakemake --cores $(CORES) --config dataset=demo results=.venv/demo
+	PYTHONPATH=workflow_scripts $(bin)/python docs/draw.py .venv/demo docs/spectrograms.png
 
 .venv/bin/python:
 	@$(PYTHON) requirements/check.py

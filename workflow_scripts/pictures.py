@@ -68,16 +68,15 @@ class Label(NamedTuple):
     example: np.ndarray | None  # (96, 64) float64: its first valid clip, if there is one
 
 
-def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal):
-    """Draw three pictures of all clips, SVG files, and write the page of the invalid ones.
+def draw(dataset, tables, chunks, pictures, page, seal):
+    """Draw three pictures of all clips and write the page of the invalid ones.
 
     Args:
         dataset: the folder that the clips' paths lie below.
         tables, chunks: lists of files, one for each label, in row order.
-        spectrograms: SVG file to write: a valid clip of each label.
-        outcomes: SVG file to write: how many clips of each label are valid, or invalid and why.
-        lengths: SVG file to write: how long the clips are.
-        invalid: HTML file to write: the invalid clips in a table that can be searched.
+        pictures: three SVG files to write: a spectrogram of each label; how many clips of each
+            label are valid, or invalid and why; how long the clips are.
+        page: HTML file to write: the invalid clips in a table that can be searched.
         seal: file to write, see `seals`.
 
     Raises:
@@ -87,7 +86,7 @@ def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal
     # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with sealed(seal, (spectrograms, outcomes, lengths, invalid)) as [*pictures, page]:
+    with sealed(seal, (*pictures, page)) as [*pictures, page]:
         labels = [read_label(dataset, *files) for files in zip(tables, chunks, strict=True)]
         invalid_rows = [row for label in labels for row in label.invalid]
         Path(page).write_text(page_of_invalid(invalid_rows), encoding="utf-8")
@@ -152,7 +151,14 @@ def figure_of_spectrograms(labels):
         pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
     )
     times = np.add.outer(lefts, frame_at(np.array(SECONDS)))
-    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * columns)
+    # The last columns may be a spectrogram shorter: their times stand below that.
+    whole = len(labels) - (rows - 1) * columns
+    mark_times(axes, times[:whole])
+    if whole < columns and rows > 1:
+        shorter = axes.secondary_xaxis(bottoms[-2] - 0.5, transform=axes.transData)
+        shorter.set_alignment("bottom")
+        mark_times(shorter, times[whole:])
+        shorter.spines[:].set_visible(False)
     bands = np.subtract.outer(bottoms - 1, band_at(np.array(HERTZ)))
     axes.set_yticks(bands.ravel(), [str(frequency) for frequency in HERTZ] * rows)
     axes.spines[:].set_visible(False)
@@ -161,6 +167,11 @@ def figure_of_spectrograms(labels):
     bar = axes_at(figure, width + 0.75, 0.5, 0.15, min(height, 3))
     figure.colorbar(image, bar, label=f"ln(magnitude + {LOG_OFFSET})")
     return figure
+
+
+def mark_times(axes, times):
+    """Mark SECONDS on the x axis of `axes` at `times`, an array of (columns, len(SECONDS))."""
+    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * len(times))
 
 
 def frame_at(seconds):
@@ -185,9 +196,9 @@ def figure_of_outcomes(labels):
     height = 0.18 * len(labels) + 0.2
     figure = Figure(figsize=(10, height + 1.3))
     places = range(len(labels))
-    for left, colors, meaning in (
-        (1.7, VALID, "valid clips"),
-        (5.9, INVALID, "invalid clips (another scale)"),
+    for left, meaning, colors, remark in (
+        (1.7, "valid clips", VALID, ""),
+        (5.9, "invalid clips", INVALID, " (another scale)"),
     ):
         axes = axes_at(figure, left, 0.6, 3.9, height)
         done = np.zeros(len(labels))
@@ -197,12 +208,16 @@ def figure_of_outcomes(labels):
                 axes.barh(places, clips, left=done, color=color, label=outcome)
                 done += clips
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlim(0, done.max() * 1.02 or 1)
-        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_yticks([])
-        axes.set_xlabel(meaning)
         if done.any():
+            axes.set_xlim(0, done.max() * 1.02)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xlabel(meaning + remark)
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+        else:
+            axes.set_xlabel(f"no {meaning}")
+            axes.set_xticks([])
+            axes.spines[:].set_visible(False)
     figure.axes[0].set_yticks(places, [shortened(label.name, 1.5) for label in labels])
     figure.axes[0].set_title(title, loc="left", pad=22)
     return figure
@@ -325,5 +340,7 @@ if "snakemake" in globals():
             os.path.expanduser(snakemake.config["dataset"]),
             snakemake.input.tables,
             snakemake.input.chunks,
-            **snakemake.output,
+            (snakemake.output.spectrograms, snakemake.output.outcomes, snakemake.output.lengths),
+            snakemake.output.invalid,
+            snakemake.output.seal,
         )
