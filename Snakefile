@@ -20,9 +20,11 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
-include: "rules/split.smk"
 include: "rules/concatenate.smk"
+include: "rules/split.smk"
+include: "rules/tables.smk"
 include: "rules/pictures.smk"
+include: "rules/embed.smk"
 include: "rules/embeddings.smk"
 include: "rules/classifier.smk"
 
@@ -31,21 +33,10 @@ rule all:
     """`wavfile_spec.dat` and `wavfile_df.csv`, and all that belongs to them."""
     default_target: True
     input:
-        lambda wildcards: intact(CONCATENATED),
-        lambda wildcards: intact(SPLIT),
-        "<results>/wavfile_spec.dat",
-        "<results>/wavfile_df.csv",
-        "<results>/wavfile_split.csv",
-        "<results>/invalid.csv",
-        "<results>/summary.txt",
-        lambda wildcards: intact(PICTURED),
-        rules.pictures.output,
-        # Without these Snakemake would not notice that one is missing while the files above exist.
-        # Nor would it look at later jobs when it repeats one whose files exist, as -R asks for
-        # (snakemake/snakemake#4166).
-        INDEX,
-        of_all_labels("<results>/chunks/{label}.{digest}.npy"),
-        of_all_labels("<results>/chunks/{label}.{digest}.csv"),
+        # A stage is due if its stamp does not exist, or another is asked for, see common.smk.
+        after(*EVERY_RUN),
+        ALL_CHUNKS,
+        ALL_TABLES,
 
 
 onstart:
@@ -59,4 +50,4 @@ onsuccess:
 
 
 onerror:
-    print_failures()
+    print_failures(log[0])

@@ -1,8 +1,9 @@
 rule catalog:
-    """The dataset to a catalog of each label's clips, and an index of the labels."""
+    """The dataset to a catalog of each label's clips, and a table of the labels."""
     output:
         catalogs=of_all_labels("<results>/catalog/{label}.{digest}.csv"),
-        index=INDEX,
+        labels="<results>/catalog.csv",
+        stamp=stamp("catalog", LABELS),
     log:
         "<results>/logs/catalog.log",
     localrule: True

@@ -1,20 +1,17 @@
-# The examples, their seal, and what they depend on besides the spectrograms.
-EXAMPLES, EXAMPLES_SEAL, MADE_OF = {
-    "spectrograms": ("<results>/wavfile_spec.dat", CONCATENATED, ()),
-    "embeddings": ("<results>/wavfile_embed.dat", EMBEDDED, (code_digest("embeddings"), *VGGISH)),
+# The examples, and the stage that makes them.
+EXAMPLES, EXAMPLES_STAGE = {
+    "spectrograms": ("<results>/wavfile_spec.dat", "concatenate"),
+    "embeddings": ("<results>/wavfile_embed.dat", "embed"),
 }[config["classifier"]["features"]]
-# The dataset's path is not in it: a dataset that was moved need not be learnt again.
-CLASSIFIED = seal_of("classifier", LABELS, digest_in(SPLIT), MADE_OF, config["classifier"])
 
 
 rule classifier:
-    """A classifier of spoken words, trained and tested; off by default, asked for by its name."""
+    """A classifier of spoken words, trained and tested; on demand."""
     input:
-        examples_seal=ancient(EXAMPLES_SEAL),
-        split_seal=ancient(SPLIT),
         examples=ancient(EXAMPLES),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
+        stamps=after(EXAMPLES_STAGE, "tables", "split"),
     output:
         model="<results>/classifier/model.keras",
         metrics="<results>/classifier/metrics.json",
@@ -28,7 +25,14 @@ rule classifier:
             "<results>/classifier/confusion_matrix.png",
             shown("classifier/confusion_matrix.svg", "Classifier"),
         ],
-        seal=CLASSIFIED,
+        # Not the dataset's path: after a move, nothing is trained again.
+        stamp=stamp(
+            "classifier",
+            STAMPS[EXAMPLES_STAGE].digest,
+            STAMPS["split"].digest,
+            config["classifier"],
+            on_demand=True,
+        ),
     log:
         "<results>/logs/classifier.log",
     conda:
@@ -40,8 +44,7 @@ rule classifier:
         runtime=lambda wildcards, attempt: attempt
         * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
     params:
-        code=code_digest("classifier"),
         # Not an output: Snakemake would delete it before the job that goes on from it.
-        state=f"{RESULTS}/classifier/training.{digest_in(CLASSIFIED)}.npz",
+        state=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}.npz",
     script:
         "../workflow_scripts/classifier.py"

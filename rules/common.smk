@@ -1,7 +1,7 @@
-# The configuration, and the labels with the digests that stand in the names of files.
+# The configuration, the labels, and the stamps that say which stages are due.
 import atexit
 import csv
-import glob
+import json
 import os
 import sys
 from typing import NamedTuple
@@ -11,13 +11,14 @@ from snakemake.utils import validate
 
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
-from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
 from wavspec.dataset import file_name_of, find_clips
-from wavspec.run.digests import PATTERN, code_digest, content_digest, digest, digest_in, label_digest
+from wavspec.run.code import code_digest, label_digest
+from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
+from wavspec.run.digests import PATTERN, content_digest, digest
 from wavspec.run.failures import describe
 from wavspec.run.job import JobError
-from wavspec.run.plan import announce, labels_to_compute, surprises
-from wavspec.run.seals import why_not_intact
+from wavspec.run.plan import labels_to_compute, surprises
+from wavspec.run.stamps import Stamp
 
 put_python_first()
 config.update(with_numbers(config))
@@ -28,6 +29,8 @@ except WorkflowError as error:
 
 DATASET = os.path.expanduser(config["dataset"])
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
+SETTINGS = {"short_clips": config["short_clips"]}
+MAIN = workflow.is_main_process
 
 
 pathvars:
@@ -39,13 +42,28 @@ wildcard_constraints:
     digest=PATTERN,
 
 
-class Label(NamedTuple):
+# What the main process decides when it begins, for jobs on a cluster's nodes, which read this file
+# again: {stage: stamp}. There, nothing is looked at a second time to name an output.
+DECIDED = "SPECTROGRAMS_STAMPS"
+if MAIN:
+    os.environ[DECIDED] = "{}"
+
+
+envvars:
+    DECIDED,
+
+
+class LabelPlan(NamedTuple):
     digest: str  # of all that its spectrograms are made of
     clips: int  # how many
 
 
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
 def find_labels():
-    """Return {label as it stands in names of files: Label}, in row order; say what is to do."""
+    """Return {label as it stands in names of files: LabelPlan}, in row order; say what is to do."""
     try:
         dataset = find_clips(DATASET)
         check_results(RESULTS)
@@ -53,40 +71,67 @@ def find_labels():
         raise WorkflowError(str(error))
     clips = {file_name_of(label): dataset.labels[label] for label in dataset.labels}
     labels = {
-        name: Label(label_digest(clips[name], config["short_clips"]), len(clips[name]))
-        for name in clips
+        name: LabelPlan(label_digest(clips[name], SETTINGS), len(clips[name])) for name in clips
     }
     for line in surprises(DATASET, dataset, labels, RESULTS):
-        announce(f"Warning: {line}")
-    announce(labels_to_compute(labels, clips, RESULTS))
+        say(f"Warning: {line}")
+    say(labels_to_compute(labels, clips, RESULTS))
     return labels
 
 
-def read_labels():
-    """Return what `find_labels` does, from the index that the catalog's job wrote."""
-    found = glob.glob(f"{glob.escape(RESULTS)}/catalog.*.csv")
-    if len(found) != 1:
-        raise WorkflowError(
-            f"{len(found)} files {RESULTS}/catalog.*.csv: delete them and run again"
-        )
-    [index] = found
-    with open(index, encoding="utf-8", newline="") as file:
+def decided_labels():
+    """Return what `find_labels` did, from the table that the catalog's job wrote."""
+    with open(f"{RESULTS}/catalog.csv", encoding="utf-8", newline="") as file:
         return {
-            row["label"]: Label(row["digest"], int(row["clips"])) for row in csv.DictReader(file)
+            row["label"]: LabelPlan(row["digest"], int(row["clips"]))
+            for row in csv.DictReader(file)
         }
 
 
-# A job on a cluster's node reads this file, too. It must not walk the dataset again, which may take
-# long there, and may have changed.
-LABELS = find_labels() if workflow.is_main_process else read_labels()
+LABELS = find_labels() if MAIN else decided_labels()
 CLIPS = sum(label.clips for label in LABELS.values())
-# Its name changes with any label's digest, so that it is made anew then.
-INDEX = f"{RESULTS}/catalog.{digest(LABELS)}.csv"
+
+STAMPS = {}  # {stage: Stamp}
+EVERY_RUN = []  # the stages that belong to `rule all`
+
+
+def stamp(stage, *made_of, on_demand=False):
+    """Return the stamp that the rule of `stage` has among its outputs.
+
+    Args:
+        stage: the name of the rule and of its script.
+        made_of: everything that decides the content of the outputs: text, numbers, lists of them.
+            The code of the stage and the versions of its packages are found and added.
+        on_demand: whether the stage runs only if it is asked for by its name.
+    """
+    of_node = json.loads(os.environ[DECIDED])
+    if MAIN:
+        STAMPS[stage] = Stamp.of(RESULTS, stage, digest(made_of, code_digest(stage)))
+        if damage := STAMPS[stage].damage:
+            say(f"{damage} is not as the workflow wrote it: {stage} is due")
+        of_node[stage] = STAMPS[stage].path
+        os.environ[DECIDED] = json.dumps(of_node)
+    else:
+        STAMPS[stage] = Stamp.decided(of_node[stage])
+    if not on_demand:
+        EVERY_RUN.append(stage)
+    return STAMPS[stage].path
 
 
 def of_all_labels(pattern):
     """Return the file of each label, in row order."""
     return [pattern.format(label=label, digest=LABELS[label].digest) for label in LABELS]
+
+
+# Inputs are ancient where Snakemake must not compare times: after results were copied, one that is
+# newer than the outputs would copy the array, or train, again. Names and stamps decide instead.
+ALL_CHUNKS = ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy"))
+ALL_TABLES = ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv"))
+
+
+def after(*stages):
+    """Return the stamps of other stages, as inputs: Snakemake makes those stages first."""
+    return [ancient(STAMPS[stage].path) for stage in stages]
 
 
 def shown(file, category, **labels):
@@ -95,35 +140,18 @@ def shown(file, category, **labels):
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
-def seal_of(stage, *made_of):
-    """Return the seal of a stage whose outputs are made of these things and by its code."""
-    return f"{RESULTS}/seals/{stage}.{digest(*made_of, code_digest(stage))}.csv"
-
-
-def intact(seal):
-    """Return `seal`, having seen that the files that it lists were not changed since."""
-    reason = why_not_intact(seal)
-    if reason:
-        raise WorkflowError(f"{reason}, and run again to make it anew.")
-    return seal
-
-
 def print_summary():
-    """Print the account of the clips, if it is of the labels as they are now."""
-    if os.path.exists(CONCATENATED):
-        with open(f"{RESULTS}/summary.txt", encoding="utf-8") as summary:
-            print(summary.read())
+    """Print the last words of each stage that ran, or else the account of the clips."""
+    now = {stage: Stamp.of(RESULTS, stage, STAMPS[stage].digest) for stage in STAMPS}
+    warned = [line for stage in EVERY_RUN for line in now[stage].found.get("warnings", ())]
+    ran = [stage for stage in STAMPS if now[stage].found and now[stage] != STAMPS[stage]]
+    for line in warned:
+        print(f"Warning: {line}")
+    for stage in ran or ["tables"]:
+        print("\n".join(now[stage].found.get("closing", ())))
 
 
-def print_failures():
+def print_failures(snakemake_log):
     """Say at the very end, below Snakemake's own last words, which jobs failed and why."""
-    failures = [
-        (job.rule.name, job.wildcards_dict.get("label", ""), job.log[0])
-        for failed in workflow.scheduler.failed
-        for job in (failed.jobs if failed.is_group() else [failed])
-        # Some of a group may have been done before another failed.
-        if not all(map(os.path.exists, job.output))
-    ]
-    end = describe(sorted(failures)) if failures else "Stopped. What is done stays done."
     # sys.stderr is the progress bar's now, which would break long paths into lines.
-    atexit.register(print, end, file=sys.__stderr__)
+    atexit.register(print, describe(snakemake_log), file=sys.__stderr__)

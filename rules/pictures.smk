@@ -1,11 +1,8 @@
-PICTURED = seal_of("pictures", LABELS)
-
-
 rule pictures:
-    """Pictures of what the clips hold and how many are valid, beside the concatenation."""
+    """Pictures of what the clips hold and how many are valid, beside the array."""
     input:
-        tables=ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv")),
-        chunks=ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy")),
+        tables=ALL_TABLES,
+        chunks=ALL_CHUNKS,
     output:
         spectrograms=shown(
             "pictures/spectrograms.svg", "Pictures", picture="A spectrogram of each label"
@@ -13,14 +10,12 @@ rule pictures:
         outcomes=shown("pictures/outcomes.svg", "Pictures", picture="Valid and invalid clips"),
         lengths=shown("pictures/lengths.svg", "Pictures", picture="Lengths of the clips"),
         invalid=shown("pictures/invalid.html", "Clips", table="Invalid clips, to search"),
-        seal=PICTURED,
+        stamp=stamp("pictures", LABELS),
     log:
         "<results>/logs/pictures.log",
     # It takes seconds, less than a submission to a cluster.
     localrule: True
     conda:
         "../envs/pictures.yaml"
-    params:
-        code=code_digest("pictures"),
     script:
         "../workflow_scripts/pictures.py"

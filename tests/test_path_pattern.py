@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_split import make_files, sides_in
 from wavs import make_dataset
-from wavspec.dataset import PATH_PATTERN, compiled, file_name_of, find_clips, label_in, matched
+from wavspec.clip import file_name_of, label_in
+from wavspec.dataset import PATH_PATTERN, compiled, find_clips, matched
 from wavspec.run.errors import JobError
 from workflow import ROOT
 

@@ -1,6 +1,5 @@
 """Speakers and sides: by lists, patterns and folders, or by the published rule."""
 
-import csv
 import hashlib
 import os
 import re
@@ -13,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from split import write_split
 from wavs import REAL_CLIPS, needs_real_clips
-from wavspec.dataset import PATH_PATTERN, file_name_of, find_clips
+from wavspec.dataset import PATH_PATTERN, find_clips
 from wavspec.lists import lists_digest, read_lists
 from wavspec.run.configuration import check_shares
 from wavspec.run.errors import JobError
@@ -37,40 +36,26 @@ def make_files(folder, paths):
     return folder
 
 
-def write_tables(dataset, folder, path_pattern, rows_of_clip=1):
-    """Write a table for each label, as the spectrograms' jobs do; return their paths."""
-    tables = []
-    for label, clips in find_clips(os.fspath(dataset), path_pattern).labels.items():
-        tables.append(folder / f"{file_name_of(label)}.0123456789ab.csv")
-        with open(tables[-1], "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(TABLE_FIELDS)
-            for clip in clips:
-                for example in range(rows_of_clip):
-                    writer.writerow([*clip, True, "", "", 16000, 1, 16000, 0, example, ""])
-    return tables
-
-
-TABLE_FIELDS = [
-    *("path", "size", "mtime_ns", "valid", "reason", "detail", "sample_rate", "channels"),
-    *("samples", "padded", "example", "note"),
-]
+def rows_in(dataset, path_pattern=PATH_PATTERN, rows_of_clip=1):
+    """The rows of the array that hold the clips of the dataset, as `chunk.read_tables` has them."""
+    labels = find_clips(os.fspath(dataset), path_pattern).labels
+    rows = [
+        (clip.path, label)
+        for label, clips in labels.items()
+        for clip in clips
+        for _ in range(rows_of_clip)
+    ]
+    return pd.DataFrame(rows, columns=["path", "label"])
 
 
 def sides_in(dataset, folder, path_pattern=PATH_PATTERN, shares=SHARES):
     """The split of the dataset, as a DataFrame with the index path, and its warnings."""
-    (folder / "tables").mkdir(exist_ok=True)
-    tables = write_tables(dataset, folder / "tables", path_pattern)
+    rows = rows_in(dataset, path_pattern)
     lists = lists_digest(read_lists(dataset))
-    warnings = write_split(tables, dataset, path_pattern, shares, lists, folder / "split.csv")
-    rows = pd.read_csv(folder / "split.csv", index_col=0, dtype=str, keep_default_na=False)
-    assert list(rows.index.astype(int)) == list(range(len(rows)))
-    paths = [
-        clip.path
-        for clips in find_clips(os.fspath(dataset), path_pattern).labels.values()
-        for clip in clips
-    ]
-    return rows.set_index(pd.Index(paths)), warnings
+    warnings = write_split(rows, dataset, path_pattern, shares, lists, folder / "split.csv")
+    split = pd.read_csv(folder / "split.csv", index_col=0, dtype=str, keep_default_na=False)
+    assert list(split.index.astype(int)) == list(range(len(rows)))
+    return split.set_index(pd.Index(rows.path)), warnings
 
 
 def write_lists(dataset, validation="", testing=""):
@@ -227,11 +212,11 @@ def test_a_word_beside_the_lists_goes_by_the_rule(tmp_path):
 def test_lists_that_change_during_the_run_end_it(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/0.wav"])
     write_lists(dataset, "no/0.wav\n")
-    tables = write_tables(dataset, tmp_path, PATH_PATTERN)
+    rows = rows_in(dataset)
     before = lists_digest(read_lists(dataset))
     write_lists(dataset, "", "no/0.wav\n")
     with pytest.raises(JobError, match="changed during the run: run again"):
-        write_split(tables, dataset, PATH_PATTERN, SHARES, before, tmp_path / "split.csv")
+        write_split(rows, dataset, PATH_PATTERN, SHARES, before, tmp_path / "split.csv")
     assert not (tmp_path / "split.csv").exists()
 
 
@@ -331,9 +316,9 @@ def test_background_noise_in_folders_for_sides_is_on_no_side(tmp_path):
 
 def test_each_row_of_a_clip_has_its_side(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/a_nohash_0.wav", "yes/026290a7_nohash_0.wav"])
-    tables = write_tables(dataset, tmp_path, PATH_PATTERN, rows_of_clip=3)
+    rows = rows_in(dataset, rows_of_clip=3)
     lists = lists_digest(read_lists(dataset))
-    write_split(tables, dataset, PATH_PATTERN, SHARES, lists, tmp_path / "split.csv")
+    write_split(rows, dataset, PATH_PATTERN, SHARES, lists, tmp_path / "split.csv")
     assert (tmp_path / "split.csv").read_text() == (
         ",speaker,split\n0,a,training\n1,a,training\n2,a,training\n"
         "3,026290a7,validation\n4,026290a7,validation\n5,026290a7,validation\n"

@@ -1,53 +1,46 @@
-"""The dataset's clips to a table for each label, and an index of the labels."""
+"""The dataset's clips to a table for each label, and a table of the labels."""
 
 import os
 from pathlib import Path
 
 from wavspec.dataset import Clip, file_name_of, find_clips
 from wavspec.run.digests import remove_superseded
-from wavspec.run.files import whole_csv
+from wavspec.run.files import new_csv
 from wavspec.run.job import job
 
-INDEX_FIELDS = ["label", "digest", "clips"]
+LABELS_FIELDS = ["label", "digest", "clips"]
 
 
-def write_catalogs(dataset, catalogs, index):
-    """Write each label's clips to its catalog, in row order, and all labels to the index.
+def write_catalogs(dataset, names, catalogs, labels):
+    """Write each label's clips to its catalog, in row order, and all labels to a table.
 
-    A label's clips may have changed since the digest in its catalog's name was computed. The
-    catalog then holds what is there now, and the label's chunk refuses it.
+    A label's clips may have changed since its digest was computed. The catalog then holds what is
+    there now, and the label's spectrograms job refuses it.
 
     Args:
         dataset: the folder of WAV files.
-        catalogs: CSV files to write, one for each label, `{label}.{digest}.csv` each. Their columns
-            are Clip's fields. The dataset's own place is not in them, so that moving the dataset
-            does not change them.
-        index: CSV file to write: label (as in the names of files), digest, number of clips.
+        names: list of the catalogs' names, `{label}.{digest}`.
+        catalogs: list of CSV files to write, one for each label. Their columns are Clip's fields.
+            The dataset's folder is not in them, so moving it does not change them.
+        labels: CSV file to write: label (as in the names of files), digest, number of clips.
 
     Raises:
         JobError: see `dataset.find_clips`.
     """
-    # A job on a cluster's node reads the one index that there is.
-    folder, name = os.path.split(index)
-    for earlier in Path(folder).glob(f"{name.split('.')[0]}.*.csv"):
-        earlier.unlink()
-    labels = {file_name_of(label): clips for label, clips in find_clips(dataset).labels.items()}
-    rows = []
-    for catalog in catalogs:
-        label, digest = Path(catalog).stem.rsplit(".", 1)
-        clips = labels.get(label, [])
-        with whole_csv(catalog, Clip._fields) as writer:
-            writer.writerows(clips)
-        rows.append([label, digest, len(clips)])
-    remove_superseded(Path(catalogs[0]).parent, {Path(catalog).stem for catalog in catalogs})
-    with whole_csv(index, INDEX_FIELDS) as writer:
-        writer.writerows(rows)
+    found = {file_name_of(label): clips for label, clips in find_clips(dataset).labels.items()}
+    with new_csv(labels, LABELS_FIELDS) as table:
+        for name, catalog in zip(names, catalogs, strict=True):
+            label, digest = name.rsplit(".", 1)
+            clips = found.get(label, [])
+            with new_csv(catalog, Clip._fields) as writer:
+                writer.writerows(clips)
+            table.writerow([label, digest, len(clips)])
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0], snakemake.input):
-        write_catalogs(
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.output.catalogs,
-            snakemake.output.index,
-        )
+    with job(snakemake) as outputs:
+        catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
+        names = [catalog.stem for catalog in catalogs]
+        dataset = os.path.expanduser(snakemake.config["dataset"])
+        write_catalogs(dataset, names, outputs.catalogs, outputs.labels)
+        remove_superseded(catalogs[0].parent, set(names))

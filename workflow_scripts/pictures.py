@@ -3,7 +3,6 @@
 import html
 import logging
 import math
-import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -13,8 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import TableRow, check_chunk, read_table
-from wavspec.dataset import label_of
+from wavspec.chunk import read_tables
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
     FRAME_LENGTH,
@@ -27,7 +25,6 @@ from wavspec.front_end import (
     hertz_to_mel,
 )
 from wavspec.run.job import job
-from wavspec.run.seals import sealed
 
 MOST_LABELS = 100  # in one picture
 # The page of invalid clips stands in the report as a data: URL. Chromium shows none of over 2 MB,
@@ -58,67 +55,51 @@ SECONDS = (0.0, 0.5)  # marked below each spectrogram
 HERTZ = (250, 1000, 4000)  # and beside it
 
 
-class Label(NamedTuple):
+class LabelSummary(NamedTuple):
     """What the pictures show of a label."""
 
     name: str
     outcomes: Counter  # {key of VALID or INVALID: clips}
     lengths: Counter  # {(outcome, sample rate, samples): clips}, text as the table has it
-    invalid: list  # the TableRows of its invalid clips
+    invalid: int  # clips
     example: np.ndarray | None  # (96, 64) float64: its first valid clip, if there is one
 
 
-def draw(dataset, tables, chunks, spectrograms, outcomes, lengths, invalid, seal):
+def draw(rows, chunks, pictures, page):
     """Draw three pictures of all clips, SVG files, and write the page of the invalid ones.
 
     Args:
-        dataset: the folder that the clips' paths lie below.
-        tables, chunks: lists of files, one for each label, in row order.
-        spectrograms: SVG file to write: a valid clip of each label.
-        outcomes: SVG file to write: how many clips of each label are valid, or invalid and why.
-        lengths: SVG file to write: how long the clips are.
-        invalid: HTML file to write: the invalid clips in a table that can be searched.
-        seal: file to write, see `seals`.
-
-    Raises:
-        ChunkError: a chunk or table is not what its name says.
-        JobError: an output cannot be written.
+        rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
+        chunks: list of .npy files, one for each label, in row order.
+        pictures: list of SVG files to write: a valid clip of each label, how many clips are valid
+            or invalid and why, how long the clips are.
+        page: HTML file to write: the invalid clips in a table that can be searched.
     """
     # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with sealed(seal, (spectrograms, outcomes, lengths, invalid)) as [*pictures, page]:
-        labels = [read_label(dataset, *files) for files in zip(tables, chunks, strict=True)]
-        invalid_rows = [row for label in labels for row in label.invalid]
-        Path(page).write_text(page_of_invalid(invalid_rows), encoding="utf-8")
-        with matplotlib.rc_context(STYLE):
-            figures = figure_of_spectrograms, figure_of_outcomes, figure_of_lengths
-            for picture, figure_of in zip(pictures, figures, strict=True):
-                figure_of(labels).savefig(picture, metadata={"Date": None})
+    by_label = rows.groupby("label", sort=False)
+    labels = [
+        summary_of(name, table, chunk)
+        for (name, table), chunk in zip(by_label, chunks, strict=True)
+    ]
+    Path(page).write_text(page_of_invalid(rows[~rows["valid"]]), encoding="utf-8")
+    with matplotlib.rc_context(STYLE):
+        figures = figure_of_spectrograms, figure_of_outcomes, figure_of_lengths
+        for picture, figure_of in zip(pictures, figures, strict=True):
+            figure_of(labels).savefig(picture, metadata={"Date": None})
 
 
-def read_label(dataset, table, chunk):
-    """Return the Label that `table` and `chunk` describe.
-
-    Raises:
-        ChunkError: they are not what their names say.
-    """
-    outcomes, lengths, invalid, first_valid = Counter(), Counter(), [], None
-    for place, row in enumerate(read_table(table)):
-        outcome = row.reason or ("valid" if row.padded == "0" else "padded")
-        outcomes[outcome] += 1
-        lengths[outcome, row.sample_rate, row.samples] += 1
-        if not row.valid:
-            invalid.append(row)
-        elif first_valid is None:
-            first_valid = place
-    check_chunk(chunk, table, outcomes.total())
+def summary_of(name, table, chunk):
+    """Return the LabelSummary of a label, of its rows and its chunk."""
+    padded = table["valid"] & (table["padded"] != "0")
+    outcomes = table["reason"].mask(table["valid"], "valid").mask(padded, "padded")
+    lengths = Counter(zip(outcomes, table["sample_rate"], table["samples"], strict=True))
     example = None
-    if first_valid is not None:
+    if table["valid"].any():
         # A copy, so that no file stays open.
-        example = np.array(np.load(chunk, mmap_mode="r")[first_valid])
-    name = label_of(dataset, os.path.dirname(row.path))
-    return Label(name, outcomes, lengths, invalid, example)
+        example = np.array(np.load(chunk, mmap_mode="r")[table["valid"].argmax()])
+    return LabelSummary(name, Counter(outcomes), lengths, (~table["valid"]).sum(), example)
 
 
 def figure_of_spectrograms(labels):
@@ -178,7 +159,7 @@ def figure_of_outcomes(labels):
     """Return a Figure of how many clips of each label are valid, and how many invalid and why."""
     labels, title = chosen(
         labels,
-        lambda label: len(label.invalid),
+        lambda label: label.invalid,
         "Valid and invalid clips of each label",
         "the most invalid clips",
     )
@@ -302,11 +283,11 @@ PAGE = """\
 
 
 def page_of_invalid(rows):
-    """Return an HTML page with a table of TableRows, the invalid clips, and a search in it."""
-    fields = ("path", *TableRow._fields[4:9])
+    """Return an HTML page with a table of the invalid clips, and a search in it."""
+    columns = ["path", "reason", "detail", "sample_rate", "channels", "samples"]
     lines, room = [], MOST_BYTES - len(PAGE)
-    for row in rows:
-        line = f"<tr><td>{'<td>'.join(html.escape(text) for text in (row.path, *row[4:9]))}\n"
+    for row in rows[columns].itertuples(index=False):
+        line = f"<tr><td>{'<td>'.join(map(html.escape, row))}\n"
         room -= len(line.encode())
         if room < 0:
             break
@@ -314,16 +295,13 @@ def page_of_invalid(rows):
     missing = f", the first {len(lines)} of them here, all in invalid.csv"
     return PAGE.format(
         count=f"{len(rows)} invalid clips{missing if len(lines) < len(rows) else ''}",
-        head="".join(f"<th>{field.replace('_', ' ')}" for field in fields),
+        head="".join(f"<th>{column.replace('_', ' ')}" for column in columns),
         rows="".join(lines),
     )
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0], snakemake.input, snakemake.output.seal, snakemake.params.code):
-        draw(
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.input.tables,
-            snakemake.input.chunks,
-            **snakemake.output,
-        )
+    with job(snakemake) as outputs:
+        rows = read_tables(snakemake.input.tables, {"short_clips": snakemake.config["short_clips"]})
+        pictures = [outputs.spectrograms, outputs.outcomes, outputs.lengths]
+        draw(rows, snakemake.input.chunks, pictures, outputs.invalid)

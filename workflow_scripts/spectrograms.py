@@ -10,9 +10,10 @@ from pathlib import Path
 from wavspec.audio import InvalidClipError, read_clip
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
+from wavspec.run.code import check_installed
 from wavspec.run.digests import digest_in
-from wavspec.run.files import check_room, whole, whole_csv
-from wavspec.run.job import job
+from wavspec.run.files import check_room, new_csv, whole
+from wavspec.run.job import bring_to_the_present, logged
 
 PART = 512  # clips that a thread works on before their rows are written to the table
 
@@ -41,7 +42,7 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
         JobError: an output cannot be written.
     """
     try:
-        clips = clips_of(catalog, digest_in(chunk), short_clips)
+        clips = clips_of(catalog, digest_in(chunk), {"short_clips": short_clips})
     except ChunkError:
         # It would be refused again. The next run writes it anew.
         Path(catalog).unlink(missing_ok=True)
@@ -53,7 +54,7 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
         of_thread.batch = ExampleBatch()
 
     with (
-        whole(chunk) as chunk_part,
+        whole([chunk, table], Path(chunk).parent, digest_in(chunk)) as [chunk_part, table_part],
         open(chunk_part, "wb", buffering=0) as file,
         ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
     ):
@@ -64,12 +65,12 @@ def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1
             offset = HEADER_BYTES + first * ROW_BYTES
             return write_rows(dataset, part, file.fileno(), offset, short_clips, of_thread.batch)
 
-        with whole_csv(table, TableRow._fields) as writer:
+        with new_csv(table_part, TableRow._fields) as writer:
             for rows in pool.map(write_part, range(0, len(clips), PART)):
                 writer.writerows(rows)
                 counts.update(row.reason or "valid" for row in rows)
                 counts["padded"] += sum(bool(row.padded) for row in rows)
-        write_at(file.fileno(), 0, chunk_header(len(clips), table))
+        write_at(file.fileno(), 0, chunk_header(len(clips)))
     return counts
 
 
@@ -116,6 +117,8 @@ def judged(dataset, clip, short_clips):
 # Not a `script:` of Snakemake's, whose preamble takes 0.1 s: a third of what a small label takes.
 if __name__ == "__main__":
     dataset, short_clips, threads, catalog, chunk, table, log = sys.argv[1:]
-    with job(log, [catalog]):
+    with logged(log):
+        check_installed("spectrograms")
+        bring_to_the_present([catalog])
         counts = write_chunk(dataset, catalog, chunk, table, short_clips, int(threads))
         print(*(f"{count} {outcome}" for outcome, count in counts.items() if count), sep=", ")

@@ -2,27 +2,26 @@
 
 import os
 
-import pandas as pd
-from wavspec.chunk import read_table
-from wavspec.dataset import label_in
+from wavspec.chunk import read_tables
 from wavspec.lists import LISTS, lists_digest, read_lists
 from wavspec.run.errors import JobError
 from wavspec.run.job import job, warn
 from wavspec.sides import speakers_and_sides
 
 
-def write_split(tables, dataset, path_pattern, shares, lists, split):
-    """Write the speaker and the side of every row of the spectrograms.
+def write_split(rows, dataset, path_pattern, shares, lists, split):
+    """Write the speaker and the side of every row of the array.
 
     Args:
-        tables: list of CSV files, one for each label, in row order, see `chunk.read_table`.
+        rows: DataFrame of the rows of all labels, see `chunk.read_tables`; its columns `path` and
+            `label` count.
         dataset: folder that may hold validation_list.txt and testing_list.txt.
         path_pattern: regular expression that the clips' paths match, see `dataset.matched`.
         shares: {"validation": percent, "testing": percent} of the speakers, for the clips that
             neither lists nor folders put on a side.
         lists: the digest of the lists when the run began, see `lists.lists_digest`.
         split: CSV file to write: index, speaker, split (training, validation, testing, or blank for
-            `_background_noise_`); row i describes row i of the spectrograms.
+            `_background_noise_`); row i describes row i of the array.
 
     Returns:
         list of warnings in words.
@@ -32,27 +31,23 @@ def write_split(tables, dataset, path_pattern, shares, lists, split):
     """
     contents = read_lists(dataset)
     if lists_digest(contents) != lists:
-        raise JobError(
-            f"{' or '.join(LISTS.values())} in {dataset} changed during the run: run again"
-        )
-    rows = pd.concat(
-        [read_table(table)[["path"]].assign(label=label_in(table)) for table in tables],
-        ignore_index=True,
-    )
+        names = " or ".join(LISTS.values())
+        raise JobError(f"{names} in {dataset} changed during the run: run again")
     # A long clip can have several rows.
-    clips = rows.drop_duplicates("path").set_index("path", drop=False)
+    clips = rows[["path", "label"]].drop_duplicates("path").set_index("path", drop=False)
     sides, warnings = speakers_and_sides(clips, contents, path_pattern, shares)
-    sides.loc[rows.path].reset_index(drop=True).to_csv(split, lineterminator="\n")
+    sides.loc[rows["path"]].reset_index(drop=True).to_csv(split, lineterminator="\n")
     return warnings
 
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
+        config = snakemake.config
         for warning in write_split(
-            snakemake.input.tables,
-            os.path.expanduser(snakemake.config["dataset"]),
-            snakemake.config["path_pattern"],
-            snakemake.config["split"],
+            read_tables(snakemake.input.tables, {"short_clips": config["short_clips"]}),
+            os.path.expanduser(config["dataset"]),
+            config["path_pattern"],
+            config["split"],
             snakemake.params.lists,
             outputs.split,
         ):

@@ -5,16 +5,17 @@ with zeros where a clip is invalid. Its table is a CSV file that says of each ro
 """
 
 import csv
-import hashlib
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import Clip
+from .clip import Clip, label_in
 from .front_end import EXAMPLE_SHAPE
-from .run.digests import digest_in, label_digest
+from .run.code import label_digest
+from .run.digests import digest_in
 from .run.job import JobError
 
 # A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
@@ -57,7 +58,7 @@ def read_catalog(path):
         raise ChunkError(f"{path} is damaged: {error}") from error
 
 
-def clips_of(catalog, digest, short_clips):
+def clips_of(catalog, digest, settings):
     """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
 
     Raises:
@@ -65,20 +66,53 @@ def clips_of(catalog, digest, short_clips):
     """
     with suppress(ChunkError, FileNotFoundError):
         clips = read_catalog(catalog)
-        if label_digest(clips, short_clips) == digest:
+        if label_digest(clips, settings) == digest:
             return clips
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
-def read_table(path):
-    """Yield the TableRows of the CSV file `path`, in row order.
+def read_table(path, settings):
+    """Return the table of a label, a DataFrame of text with the columns of TableRow.
 
     Raises:
-        ChunkError: the file is no table of a chunk.
+        ChunkError: the file is damaged, or of other clips than its name says.
     """
-    for row in read_rows(path, TableRow._fields):
-        row[3] = row[3] == "True"
-        yield TableRow(*row)
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ChunkError(f"{path} is damaged: {error}") from error
+    if list(table.columns) != list(TableRow._fields):
+        raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
+    clips = [Clip(*clip) for clip in table[list(Clip._fields)].itertuples(index=False)]
+    if label_digest(clips, settings) != digest_in(path):
+        raise ChunkError(f"{path} is not of the clips that its name says")
+    return table.assign(valid=table["valid"] == "True")
+
+
+def read_tables(paths, settings):
+    """Return the tables of all labels as one DataFrame, with a column `label`.
+
+    Raises:
+        ChunkError: one is damaged, or has other rows than its chunk. Both are removed, so the next
+            run makes them again.
+    """
+    import pandas as pd
+
+    tables = []
+    for path in map(Path, paths):
+        chunk = path.with_suffix(".npy")
+        try:
+            table = read_table(path, settings)
+            if len(table) != check_chunk(chunk):
+                raise ChunkError(f"{path} has other rows than {chunk}")
+        except ChunkError as error:
+            path.unlink(missing_ok=True)
+            chunk.unlink(missing_ok=True)
+            raise ChunkError(f"{error}. It was removed: run again") from error
+        tables.append(table.assign(label=label_in(path)))
+    return pd.concat(tables, ignore_index=True)
 
 
 def read_rows(path, fields):
@@ -102,23 +136,22 @@ def read_rows(path, fields):
         raise ChunkError(f"{path} is damaged: {error}") from error
 
 
-def chunk_header(rows, table):
-    """Return the 4096 bytes before the data of a chunk of `rows` examples, in NPY format 1.0.
-
-    Readers of the format pass over the comment in it, which ties the chunk to the content of its
-    `table` and to their common name: none of the three can be exchanged without being noticed.
-    """
-    with open(table, "rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
+def chunk_header(rows):
+    """Return the 4096 bytes before the data of a chunk of `rows` examples, in NPY format 1.0."""
     array = {"descr": "<f8", "fortran_order": False, "shape": (rows, *EXAMPLE_SHAPE)}
-    text = f"{array}  # {digest_in(table)} {content}".encode().ljust(HEADER_BYTES - 11) + b"\n"
+    text = f"{array}".encode().ljust(HEADER_BYTES - 11) + b"\n"
     return np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text
 
 
-def check_chunk(chunk, table, rows):
-    """Raise ChunkError if `chunk` is not the whole chunk of so many rows that `table` describes."""
+def check_chunk(chunk):
+    """Return how many rows the whole chunk in the file `chunk` has.
+
+    Raises:
+        ChunkError: the file is damaged.
+    """
     with open(chunk, "rb") as file:
         header = file.read(HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
-    if header != chunk_header(rows, table) or size != HEADER_BYTES + rows * ROW_BYTES:
-        raise ChunkError(f"{chunk} is not the chunk of {rows} clips that {table} describes")
+        rows, rest = divmod(os.fstat(file.fileno()).st_size - HEADER_BYTES, ROW_BYTES)
+    if rest or header != chunk_header(rows):
+        raise ChunkError(f"{chunk} is damaged")
+    return rows

@@ -8,7 +8,7 @@ import stat
 from collections import Counter
 from typing import NamedTuple
 
-from .clip import Clip
+from .clip import Clip, file_name_of
 from .run.errors import JobError
 
 # The default of `path_pattern` in config.yaml.
@@ -294,20 +294,3 @@ def hidden_audio(dataset, hidden):
         below = os.path.relpath(folder, dataset)
         paths += [os.path.join(below, name) for name in names if is_audio(name)]
     return paths, "at least " if next(folders, None) else ""
-
-
-def file_name_of(label):
-    """Return `label` as part of a file's name: all but letters, digits and " .-_" as =XX bytes."""
-    return re.sub(
-        r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
-    )
-
-
-def label_in(file):
-    """Return the label of a catalog, chunk or table, `{file_name_of(label)}.{digest}.{ending}`."""
-    name = os.path.basename(file).rsplit(".", 2)[0]
-    return re.sub(
-        "(?:=[0-9A-F]{2})+",
-        lambda match: os.fsdecode(bytes.fromhex(match[0].replace("=", ""))),
-        name,
-    )

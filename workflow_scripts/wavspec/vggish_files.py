@@ -3,7 +3,6 @@
 import glob
 import os
 
-from .run.digests import code_digest, content_digest, digest
 from .run.job import JobError
 
 
@@ -34,22 +33,3 @@ def required_files(config, key):
 def state_of(config, key):
     """Return what changes with the files of a key, without reading them: their sizes and times."""
     return [(os.path.getsize(file), os.stat(file).st_mtime_ns) for file in files_of(config, key)]
-
-
-def embedding_files(config, results, labels):
-    """Return the file that keeps each label's embeddings, named after what they are made of.
-
-    Args:
-        config: the configuration.
-        results: folder of the results.
-        labels: {label as in the names of files: anything with its `digest`}.
-
-    Raises:
-        JobError: there is no checkpoint.
-    """
-    weights = content_digest(*required_files(config, "vggish_checkpoint"))
-    network = weights, code_digest("embeddings")
-    return [
-        f"{results}/embeddings/{name}.{digest(label.digest, *network)}.npy"
-        for name, label in labels.items()
-    ]

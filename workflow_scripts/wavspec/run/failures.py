@@ -1,34 +1,81 @@
 """The last words of a run that failed: which jobs, why, and where their logs are."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+
+from .code import code_of, pins
+from .job import DONE
 
 NAMED = 5  # failures at most: what fits on a screen
 
+# What Snakemake's own log says of a job that failed, alone or in a group of jobs.
+FAILED = re.compile(
+    r"^ *(?:Error in )?rule (\w+):\n(?: +.*\n)*? +log: (.+) \(check log", re.MULTILINE
+)
 
-def describe(failures):
-    """Return what to say of failed jobs.
+
+def describe(snakemake_log):
+    """Return what to say at the end of a run that failed.
 
     Args:
-        failures: list of (rule, label or "", log) of each.
+        snakemake_log: the file to which Snakemake logs.
     """
+    text = read(snakemake_log)
+    # A job that failed and was repeated may have ended well.
+    failures = {
+        log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(f"{DONE}\n")
+    }
+    # Of a group, some may not have begun.
+    failures = {log: failures[log] for log in failures if os.path.exists(log)} or failures
+    if not failures:
+        return "Stopped. What is done stays done: run again to continue."
     lines = [f"{len(failures)} failed:"]
-    for rule, label, log in failures[:NAMED]:
-        lines += [f"{rule} {label}".rstrip(), f"  cause: {cause_in(log)}", f"  log:   {log}"]
+    for log, rule in sorted(failures.items())[:NAMED]:
+        label = Path(log).name.rsplit(".", 2)[0] if Path(log).name.count(".") > 1 else ""
+        lines += [f"{rule} {label}".rstrip(), f"  cause: {cause(log)}", f"  log:   {log}"]
     if len(failures) > NAMED:
         lines.append(f"and {len(failures) - NAMED} more")
     return "\n".join(lines)
 
 
-def cause_in(log):
-    """Return the end of a failed job's log: its last line, and with it what is indented below."""
+def read(path):
+    """Return the text of a log, whatever bytes it holds; empty if it cannot be read."""
     try:
-        lines = Path(log).read_text(encoding="utf-8").rstrip().split("\n")
+        return Path(path).read_text(encoding="utf-8", errors="backslashreplace")
     except OSError:
-        lines = [""]
-    start = max(place for place, line in enumerate(lines) if not line.startswith(" "))
-    if lines[start]:
-        return "\n".join(lines[start:])
+        return ""
+
+
+def cause(log):
+    """Return the end of a failed job's log: its last line, and with it what is indented below."""
+    lines = read(log).rstrip().split("\n")
+    starts = [place for place, line in enumerate(lines) if line and not line.startswith(" ")]
+    last = "\n".join(lines[starts[-1] :]) if starts else ""
+    if "ModuleNotFoundError" in last or "ImportError" in last or not last:
+        return import_error(stage_of_log(log)) or last or killed(log)
+    return last
+
+
+def stage_of_log(log):
+    folder = os.path.basename(os.path.dirname(log))
+    return Path(log).stem if folder == "logs" else folder
+
+
+def import_error(stage):
+    """Return which package of a stage cannot be imported here and why, or ""."""
+    for module in sorted(code_of(stage)[1] & pins().keys()):
+        command = [sys.executable, "-c", f"import {module}"]
+        process = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if process.returncode:
+            error = process.stderr.rstrip().rpartition("\n")[2]
+            return f"{error}. Run `make clean`, then `{pins()[module][2]}`."
+    return ""
+
+
+def killed(log):
     free = shutil.disk_usage(os.path.dirname(log)).free
     return f"the log does not say: killed, or no room to write it ({free:,} bytes free)"

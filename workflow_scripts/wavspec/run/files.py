@@ -2,52 +2,53 @@
 
 import csv
 import errno
-import glob
-import hashlib
 import os
 import secrets
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from .job import JobError
-
-CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+from .errors import JobError
 
 
 @contextmanager
-def whole(path):
-    """Give the name of a file to write, which takes the name `path` once all went well.
+def whole(paths, folder, job):
+    """Give the names of files to write, which get the names `paths` once all went well.
 
-    Each writer has a part file of its own, which exists from the start. A job may go on after
-    Snakemake was killed. It then cannot write into a file that a later run has finished. If the
-    later run removed the part, the job cannot replace the file either, even if it made a new part.
+    The files are written in a folder that belongs to this attempt alone. If Snakemake is killed, a
+    job can outlive it. A later attempt at the same job removes the folder, and then the earlier one
+    fails instead of replacing newer files by older ones.
+
+    Args:
+        paths: list of the files to make.
+        folder: an existing folder above all of them.
+        job: what distinguishes this job from others that write below `folder`.
 
     Raises:
-        JobError: the file system has no room for the file, or does not let it be written, or
-            another run removed the part.
+        JobError: a file cannot be written, or another run removed the unfinished files.
     """
+    for earlier in Path(folder).glob(f".{job}.*.unfinished"):
+        shutil.rmtree(earlier, ignore_errors=True)
+    # Inside `folder`, because a file keeps its blocks only if it is renamed within a file system.
+    unfinished = Path(folder, f".{job}.{secrets.token_hex(6)}.unfinished")
     # With the ending of `path`, which tells some writers the format.
-    part = f"{part_prefix(path)}{secrets.token_hex(8)}.part{os.path.splitext(path)[1]}"
+    parts = [unfinished / f"{number}{Path(path).suffix}" for number, path in enumerate(paths)]
     try:
-        with open(part, "xb") as first:
-            yield part
-            if not (os.path.exists(part) and os.path.samefile(part, first.fileno())):
-                raise JobError(f"{path}: another run removed the unfinished file: run again")
-        os.replace(part, path)
+        unfinished.mkdir()
+        yield [str(part) for part in parts]
+        for part, path in zip(parts, paths, strict=True):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.replace(part, path)
     except OSError as error:
-        if error.errno in CANNOT_WRITE:
-            raise JobError(f"cannot write {path}: {error.strerror}") from error
+        if not unfinished.exists():
+            raise JobError(
+                f"{paths[0]}: another run removed the unfinished file: run again"
+            ) from error
+        if error.filename is None or Path(error.filename).parent == unfinished:
+            raise JobError(f"cannot write {paths[0]}: {error.strerror}") from error
         raise
     finally:
-        Path(part).unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_csv(path, fields):
-    """Give the csv.writer of a table with these fields; see `whole`."""
-    with whole(path) as part, new_csv(part, fields) as writer:
-        yield writer
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager
@@ -57,21 +58,6 @@ def new_csv(path, fields):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(fields)
         yield writer
-
-
-def part_prefix(path):
-    """Return what the names of the parts of `path` begin with, however long its own name is."""
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}.")
-
-
-def remove_parts(path):
-    """Remove the parts of the file `path` that killed jobs left.
-
-    If the job that writes one still goes on, it fails when it wants to give the part its name.
-    """
-    for part in glob.glob(f"{glob.escape(part_prefix(path))}*"):
-        Path(part).unlink(missing_ok=True)
 
 
 def nearest_existing(path):

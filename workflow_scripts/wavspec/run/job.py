@@ -1,65 +1,107 @@
-"""What every script has around its work: a log, and an end in plain words."""
+"""What every script has around its work: a log, unfinished outputs, and an end in plain words."""
 
 import os
 import signal
 import sys
 import time
 import traceback
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
 
-from .digests import code_digest, stage_of
+from .code import check_installed
+from .errors import JobError
+from .files import whole
+from .stamps import stage_of, stamps_of, write_stamp
+
+DONE = "done"  # the last line of the log of a job that ended well
+
+warnings, last_words = [], []  # of this job
 
 
-class JobError(Exception):
-    """Ends a job with its message and no traceback: the fault lies with data or machine."""
+def warn(text):
+    """Warn the user: in the log, and on the terminal when the run is over."""
+    print(f"Warning: {text}")
+    warnings.append(text)
+
+
+def closing(text):
+    """Say `text` in the log, and on the terminal at the end of a run in which this stage ran."""
+    print(text)
+    last_words.append(text)
 
 
 @contextmanager
-def job(log, inputs, seal=None, code=None):
-    """Print to the job's log. If the work fails, say why there, and exit.
+def job(snakemake):
+    """Give the names under which to write the outputs of a stage, and finish them with its stamp.
 
-    The job prints to its log alone, and Snakemake repeats the reason on the terminal. Two jobs that
-    print there at once would mix their lines.
-
-    Args:
-        log: file to write.
-        inputs: the job's input files.
-        seal: the seal that the job writes, if any.
-        code: what `code_digest` said of the job's stage when the run began. If the code was edited
-            since, the job ends here, because the seal's name would not tell the truth.
+    The names are attributes, called as in the rule; an output that is a list has a list of names.
+    The outputs get their own names when all went well.
     """
+    stamp = snakemake.output.stamp
+    stage, results = stage_of(stamp), Path(stamp).parent.parent
+    with logged(snakemake.log[0]):
+        check_installed(stage)
+        bring_to_the_present(snakemake.input)
+        # Without its stamp, the stage is due if this job does not come to its end.
+        for name in stamps_of(results, stage):
+            os.remove(f"{results}/stamps/{name}")
+        outputs = [output for output in snakemake.output if output != stamp]
+        with whole(outputs, results, stage) as parts:
+            names = iter(parts)
+            yield SimpleNamespace(
+                **{
+                    name: [next(names) for _ in output] if isinstance(output, list) else next(names)
+                    for name, output in snakemake.output.items()
+                    if name != "stamp"
+                }
+            )
+        write_stamp(stamp, outputs, warnings, last_words)
+
+
+@contextmanager
+def logged(log):
+    """Send all that this process prints to the file `log`. If the work fails, say why and exit.
+
+    Jobs print nothing on the terminal, where several would mix their lines with the progress bar's.
+    At the end of the run, Snakemake's own process repeats what the user should see.
+    """
+    terminal = os.dup(2)
     try:
         # Jobs start deaf to Ctrl-C, see the Snakefile.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with open(log, "w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
-            bring_to_the_present(inputs)
-            if seal and code_digest(stage_of(seal)) != code:
-                raise JobError(f"the code of {stage_of(seal)} changed during the run: run again")
-            yield
+        with open(log, "wb") as file:
+            # Libraries in C++ print to these numbers, not to Python's sys.stdout and sys.stderr.
+            for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+                os.dup2(file.fileno(), number)
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        yield
+        print(DONE)
     except (Exception, KeyboardInterrupt) as error:
-        message = traceback.format_exc()
-        if isinstance(error, JobError | OSError):
-            message = str(error)
-        elif isinstance(error, ModuleNotFoundError):
-            # The last line is repeated on the terminal.
-            message += f"{error}: `make` installs it, or `make tensorflow` for the later stages"
-        elif isinstance(error, KeyboardInterrupt):
-            message = "stopped by Ctrl-C"
+        message = words_for(error)
         try:
-            with open(log, "a", encoding="utf-8") as file:
-                print(message, file=file)
+            print(message)
         except OSError:  # the log may lie on the very disk that is full
-            print(message, file=sys.stderr)
+            os.write(terminal, f"{message}\n".encode())
         sys.exit(1)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def words_for(error):
+    """Return what the log says of an error: for the user's or machine's faults no traceback."""
+    if isinstance(error, JobError | OSError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C"
+    return traceback.format_exc()
 
 
 def bring_to_the_present(files):
     """Give files whose mtime lies in the future the present time.
 
     Snakemake refuses a job's outputs if an input is newer. The workflow goes by names, not by
-    times, and all inputs are files of its own, so that their times mean nothing.
+    times, and all inputs are files that it made.
     """
     now = time.time()
     for file in files:

@@ -6,8 +6,6 @@ Snakemake itself says only that the files of a label do not exist.
 import csv
 import os
 import shutil
-import sys
-from functools import cache
 from pathlib import Path
 
 from ..chunk import ROW_BYTES, ChunkError, read_catalog
@@ -117,18 +115,3 @@ def why(clips, catalog, digest):
 def shortened(names):
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
-
-
-@cache
-def announce(line):
-    """Say `line` on the terminal, once."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def announced_embeddings(parts):
-    """Say which of the `parts`, files with the embeddings of a label, are missing; return all."""
-    missing = [
-        os.path.basename(part).rsplit(".", 2)[0] for part in parts if not os.path.exists(part)
-    ]
-    announce(f"{len(missing)} of {len(parts)} labels to embed: {shortened(missing) or 'none'}")
-    return parts

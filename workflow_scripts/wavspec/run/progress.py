@@ -1,22 +1,15 @@
-"""How far a long stage has come, in its log and on the terminal."""
+"""How far a long stage is, in its log."""
 
-import sys
 import time
 
 INTERVAL = 20  # seconds between reports
 
 
-def report(line):
-    """Print `line` with the time of day, in the log and on the terminal."""
-    for file in (sys.stdout, sys.stderr):
-        print(time.strftime("%H:%M:%S"), line, file=file, flush=True)
-
-
 class Progress:
     """How many of so many clips are done, reported now and then."""
 
-    def __init__(self, clips, report):
-        self.clips, self.report, self.done = clips, report, 0
+    def __init__(self, clips):
+        self.clips, self.done = clips, 0
         self.start = self.last = time.monotonic()
 
     def add(self, clips, done):
@@ -30,4 +23,5 @@ class Progress:
         self.last = time.monotonic()
         rate = self.done / (self.last - self.start)
         left = (self.clips - self.done) / rate
-        self.report(f"{text}, {rate:,.0f} clips/s, {left // 60:.0f} min {left % 60:.0f} s left")
+        clock = time.strftime("%H:%M:%S")
+        print(f"{clock} {text}, {rate:,.0f} clips/s, {left // 60:.0f} min {left % 60:.0f} s left")

@@ -1,0 +1,19 @@
+rule tables:
+    """The labels' tables to `wavfile_df.csv`, the invalid clips, and an account of all."""
+    input:
+        tables=ALL_TABLES,
+        split="<results>/wavfile_split.csv",
+        stamps=after("split"),
+    output:
+        clips="<results>/wavfile_df.csv",
+        invalid="<results>/invalid.csv",
+        summary=shown("summary.txt", "Clips", table="Summary, to download"),
+        stamp=stamp("tables", LABELS, DATASET, STAMPS["split"].digest),
+    log:
+        "<results>/logs/tables.log",
+    # It takes a second, less than a submission to a cluster.
+    localrule: True
+    conda:
+        "../envs/front_end.yaml"
+    script:
+        "../workflow_scripts/tables.py"

@@ -1,0 +1,202 @@
+"""All valid spectrograms through VGGish: an embedding of 128 numbers for each row.
+
+One process embeds all labels, because TensorFlow takes seconds to load. It keeps a file of
+embeddings for each label, whose name says what they were made of. A later run embeds only the
+labels that changed.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from wavspec.chunk import read_tables
+from wavspec.run.code import code_digest
+from wavspec.run.digests import content_digest, digest, digest_in, name_in, remove_superseded
+from wavspec.run.files import whole
+from wavspec.run.job import JobError, closing, job
+from wavspec.run.progress import Progress
+
+EMBEDDING_SIZE = 128
+
+
+class LabelToEmbed(NamedTuple):
+    """A label's rows, and the file that keeps their embeddings."""
+
+    chunk: str
+    kept: Path  # .npy file, (n, 128) float32
+    paths: list  # (n,) below the dataset
+    valid: np.ndarray  # (n,) bool
+
+
+class Weights(NamedTuple):
+    """The released files of VGGish."""
+
+    checkpoint: list  # a V1 checkpoint's file, or a V2 one's files, its .index first
+    pca_params: str  # .npz file, see `load_pca`
+
+
+def embed(labels, weights, threads, embeddings, pca):
+    """Write the embeddings of all rows, in the order of the array.
+
+    Of a label, only the embeddings are in memory as a whole.
+
+    Args:
+        labels: list of LabelToEmbed, in row order. Files of embeddings that do not exist are
+            written; those that do are up to date, which their names say.
+        weights: the Weights.
+        threads: how many TensorFlow may use.
+        embeddings: file to write: raw float64, C order, (N, 128), NaN where the clip is invalid.
+        pca: .npy file to write: (N, 128) uint8, see `postprocess`; zeros where it is invalid.
+
+    Raises:
+        JobError: the checkpoint or the PCA parameters are not VGGish's, or a valid clip has NaN or
+            infinite values in its spectrogram or embedding.
+        OSError: a file cannot be read or written.
+    """
+    axes, means = load_pca(weights.pca_params)
+    missing = [label for label in labels if not label.kept.exists()]
+    print(f"{len(missing)} of {len(labels)} labels to embed")
+    if missing:
+        # Not at the top: its TensorFlow takes seconds to import.
+        from wavspec import vggish
+
+        checkpoint = weights.checkpoint[0].removesuffix(".index")
+        print(f"{vggish.devices()}; {threads} threads; {checkpoint}")
+        progress = Progress(sum(label.valid.sum() for label in missing))
+        with vggish.loaded(checkpoint, threads) as network:
+            for label in missing:
+                rows = embed_label(label, network, vggish.BATCH_SIZE, progress)
+                folder = label.kept.parent
+                folder.mkdir(exist_ok=True)
+                with (
+                    whole([label.kept], folder, digest_in(label.kept)) as [part],
+                    open(part, "wb") as file,
+                ):
+                    np.save(file, rows)
+    write_outputs(labels, axes, means, embeddings, pca)
+    valid = sum(label.valid.sum() for label in labels)
+    closing(f"{valid:,} embeddings, {len(missing)} of {len(labels)} labels embedded anew")
+
+
+def load_pca(path):
+    """Return the (128, 128) principal axes, one a row, and (128,) means in `path`, float64 both.
+
+    Raises:
+        JobError: they are not there, or of another shape, or not finite.
+    """
+    size = EMBEDDING_SIZE
+    shapes = {"pca_eigen_vectors": [(size, size)], "pca_means": [(size,), (size, 1)]}
+    arrays = []
+    try:
+        with np.load(path) as params:
+            for name, allowed in shapes.items():
+                expected = f"{path}: array {name} of shape {allowed[0]} expected"
+                if name not in params:
+                    raise JobError(f"{expected}, is not there; it has {', '.join(params)}")
+                if params[name].shape not in allowed:
+                    raise JobError(f"{expected}, is of shape {params[name].shape}")
+                if not np.isfinite(params[name]).all():
+                    raise JobError(f"{expected}, holds NaN or infinite values")
+                arrays.append(params[name].astype(np.float64).reshape(allowed[0]))
+    # What is no archive at all is loaded as an array, or taken for a pickle.
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise JobError(f"{path} is no whole .npz file of {', '.join(shapes)}") from error
+    return arrays
+
+
+def embed_label(label, network, batch_size, progress):
+    """Return the (n, 128) float32 embeddings of a label, NaN where the clip is invalid.
+
+    Args:
+        label: a LabelToEmbed.
+        network: a function from (m, 96, 64) to (m, 128) float32 arrays.
+        batch_size: the largest m that `network` takes.
+        progress: a Progress.
+
+    Raises:
+        JobError: NaN or infinite values in a valid clip's spectrogram or embedding.
+    """
+    embeddings = np.full((len(label.valid), EMBEDDING_SIZE), np.nan, np.float32)
+    rows = np.flatnonzero(label.valid)
+    for first in range(0, len(rows), batch_size):
+        batch = rows[first : first + batch_size]
+        # Mapped for each batch anew, so that the pages of a large chunk do not stay in memory.
+        examples = np.load(label.chunk, mmap_mode="r")[batch].astype(np.float32)
+        # Both are checked: a maximum of VGGish's turns NaN into an embedding like any other.
+        check_finite(examples, "spectrogram", label, batch)
+        embeddings[batch] = network(examples)
+        check_finite(embeddings[batch], "embedding", label, batch)
+        progress.add(len(batch), "embedded")
+    return embeddings
+
+
+def check_finite(values, what, label, rows):
+    finite = np.isfinite(values).reshape(len(rows), -1).all(axis=1)
+    if not finite.all():
+        path = label.paths[rows[finite.argmin()]]
+        raise JobError(f"clip {path!r}: NaN or infinite values in its {what}")
+
+
+def postprocess(embeddings, axes, means):
+    """Return (n, 128) uint8 of (n, 128) float32 embeddings, as released with AudioSet.
+
+    Projected on the principal axes, clipped to [-2, 2], and this range cut into 255 steps. In
+    float64, and truncated: float32 or rounding would give other codes.
+    """
+    # Not BLAS, which may sum in another order when there is another number of rows.
+    projected = np.einsum("ij,nj->ni", axes, embeddings - means)
+    return ((np.clip(projected, -2, 2) + 2) * (255 / 4)).astype(np.uint8)
+
+
+def write_outputs(labels, axes, means, embeddings, pca):
+    """Write the two outputs of `embed` from the files of `labels`."""
+    shape = sum(len(label.valid) for label in labels), EMBEDDING_SIZE
+    with open(embeddings, "wb") as embeddings_file, open(pca, "wb") as pca_file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(pca_file, header)
+        for label in labels:
+            rows = np.load(label.kept)
+            codes = np.zeros(rows.shape, np.uint8)
+            codes[label.valid] = postprocess(rows[label.valid], axes, means)
+            embeddings_file.write(rows.astype(np.float64))
+            pca_file.write(codes)
+
+
+def labels_of(tables, chunks, folder, network):
+    """Return the list of LabelToEmbed, whose files in `folder` are named after what they are of.
+
+    Args:
+        tables, chunks: lists of files, one for each label, in row order.
+        folder: the folder that keeps the embeddings.
+        network: digest of the weights and of the code.
+    """
+    return [
+        LabelToEmbed(
+            chunk,
+            Path(
+                folder,
+                f"{name_in(chunk)}.{digest(digest_in(chunk), network)}.npy",
+            ),
+            list(table["path"]),
+            table["valid"].to_numpy(),
+        )
+        for chunk, table in zip(chunks, tables, strict=True)
+    ]
+
+
+if "snakemake" in globals():
+    # TensorFlow's C++ would fill the log with processors' instructions and absent GPUs.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with job(snakemake) as outputs:
+        weights = Weights(snakemake.params.checkpoint, snakemake.params.pca_params)
+        settings = {"short_clips": snakemake.config["short_clips"]}
+        labels = labels_of(
+            [read_tables([table], settings) for table in snakemake.input.tables],
+            snakemake.input.chunks,
+            snakemake.params.folder,
+            digest(content_digest(*weights.checkpoint), code_digest("embed")),
+        )
+        embed(labels, weights, snakemake.threads, outputs.embeddings, outputs.pca)
+        remove_superseded(snakemake.params.folder, {label.kept.stem for label in labels})

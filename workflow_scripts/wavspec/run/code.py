@@ -1,0 +1,97 @@
+"""Which code and which packages the results of a stage are made by.
+
+They are found from imports: the stage's script, the modules of `wavspec` that it imports, directly
+or not, and the pinned packages that any of these import. Modules in `wavspec/run` only steer a run
+and do not count.
+"""
+
+import os
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from .digests import digest
+from .errors import JobError
+
+SCRIPTS = Path(__file__).resolve().parents[2]
+REQUIREMENTS = SCRIPTS.parent / "requirements"
+IMPORT = re.compile(r"^ *(?:from +([\w.]+) +)?import +\(?([\w., ]*)", re.MULTILINE)
+PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
+
+
+@cache
+def code_of(stage):
+    """Return the files that make the results of `stage`, and the names of all other imports.
+
+    Returns:
+        (list of Paths, the script first; set of names of top-level modules).
+    """
+    files, others = [SCRIPTS / f"{stage}.py"], set()
+    for file in files:
+        for module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
+            names = [name.split()[0] for name in names.split(",") if name.strip()]
+            for candidate in [module, *(f"{module}.{name}" for name in names)] if module else names:
+                path = module_file(candidate, file.parent)
+                if path is None:
+                    others.add(candidate.partition(".")[0])
+                elif path not in files and path.parent.name != "run":
+                    files.append(path)
+    return files, others
+
+
+def module_file(name, folder):
+    """Return the Path of a module of this repository, imported by a file in `folder`, or None."""
+    dots = len(name) - len(name.lstrip("."))
+    above = folder.joinpath(*[".."] * (dots - 1)).resolve() if dots else SCRIPTS
+    path = above.joinpath(*name.lstrip(".").split(".")).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+@cache
+def pins():
+    """Return {module: (package, version, the command that installs it)} of requirements/*.in."""
+    pinned = {}
+    for name, command in (("tensorflow", "make tensorflow"), ("run", "make")):
+        for package, number in PIN.findall((REQUIREMENTS / f"{name}.in").read_text()):
+            pinned[package.replace("-", "_").lower()] = package, number, command
+    return pinned
+
+
+@cache
+def code_digest(stage):
+    """Return the digest of the code of a stage, and of the pinned versions of its packages."""
+    files, others = code_of(stage)
+    content = [(str(file.relative_to(SCRIPTS)), file.read_bytes()) for file in files]
+    versions = [pins()[name][:2] for name in sorted(others & pins().keys())]
+    return digest(sorted(content), versions)
+
+
+def label_digest(clips, settings):
+    """Return the digest of a label: of its clips, and of all else that its spectrograms depend on.
+
+    Args:
+        clips: the label's Clips, in row order.
+        settings: {key: value} of the configuration.
+    """
+    state = "".join(f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\n" for clip in clips)
+    return digest(state, settings, code_digest("spectrograms"))
+
+
+def check_installed(stage):
+    """Raise JobError if a package of the stage is not installed in the version that is pinned."""
+    for module in sorted(code_of(stage)[1] & pins().keys()):
+        package, pinned, command = pins()[module]
+        cure = f"Run `make clean`, then `{command}`."
+        spec = find_spec(module)
+        if spec is None:
+            raise JobError(f"{package} is not installed, {package} {pinned} is pinned. {cure}")
+        folder = os.path.dirname(spec.origin)
+        site = os.path.dirname(folder) if spec.submodule_search_locations else folder
+        if os.path.isdir(f"{site}/{package.replace('-', '_')}-{pinned}.dist-info"):
+            continue
+        # Not at the top: it takes as long to import as this whole check.
+        from importlib.metadata import version
+
+        if (installed := version(package)) != pinned:
+            raise JobError(f"{package} {installed} is installed, {pinned} is pinned. {cure}")
