@@ -49,3 +49,23 @@ def check_results(folder):
             f"config key 'results': {folder!r} cannot be written, {str(existing)!r} is no folder "
             "or gives no permission. Give a folder, or the name of one to be made."
         )
+
+
+def check_shares(shares):
+    """Raise JobError if `split` leaves no speakers for training, or gives fractions for percent.
+
+    Args:
+        shares: {"validation": percent, "testing": percent} of the speakers.
+    """
+    for side, share in shares.items():
+        if 0 < share < 1:
+            raise JobError(
+                f"config key 'split.{side}': {share} is less than one percent. Did you mean "
+                f"{100 * share:g}, for {100 * share:g} % of the speakers?"
+            )
+    if sum(shares.values()) >= 100:
+        given = " and ".join(f"{share:g} % for {side}" for side, share in shares.items())
+        raise JobError(
+            f"config key 'split': {given} leave no speakers for training. Give shares that add up "
+            "to less than 100, such as validation: 10 and testing: 10."
+        )
