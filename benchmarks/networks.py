@@ -148,12 +148,12 @@ def compare(folder, arguments):
             network = build(examples.shape, len(classes), *moments(examples, rows))
             kind = MixedBatches if training == "mixup" else TrainingBatches
             before = resource.getrusage(resource.RUSAGE_SELF)
-            batches = kind(examples, rows, numbers[rows], batch_size=64)
+            batches = kind(examples, rows, numbers, batch_size=64)
             train(network, batches, training, Options(arguments.epochs, 64, 0))
             after = resource.getrusage(resource.RUSAGE_SELF)
             seconds += after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
             learnt += arguments.epochs * len(rows)
-            predicted = network.predict(Batches(examples, tested, numbers[tested]), verbose=0)
+            predicted = network.predict(Batches(examples, tested, numbers), verbose=0)
             accuracies.append(100 * (predicted.argmax(1) == numbers[tested]).mean())
         cells = [f"{network.count_params():,}", f"{1e6 * seconds / learnt:,.0f}"]
         cells += [f"{accuracy:.1f}" for accuracy in (*accuracies, np.mean(accuracies))]

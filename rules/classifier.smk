@@ -43,9 +43,9 @@ rule classifier:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        # In minutes, at 600 clips a second: what two busy cores do.
+        # In minutes, at 300 clips a second: what two busy cores do.
         runtime=lambda wildcards, attempt: attempt
-        * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
+        * (10 + CLIPS * config["classifier"]["epochs"] // 18_000),
     params:
         # Not an output, because Snakemake would delete it before a job that resumes from it.
         backup=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}",

@@ -66,7 +66,7 @@ def deterministic_here_alone():
 
 WORDS = ("chirp down", "chirp up", "noise", "tone")
 SPEAKERS = {"training": 10, "validation": 3, "testing": 5}
-SECONDS = ("seconds", "clips_per_second")
+SECONDS = ("seconds", "examples_per_second")
 SPECTROGRAMS = "spectrograms.dat"
 
 

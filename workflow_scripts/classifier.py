@@ -9,8 +9,10 @@ import os
 from shutil import rmtree
 
 import numpy as np
+import pandas as pd
 from wavspec.classifier.examples import (
     BACKGROUND,
+    SIDES,
     assign_targets,
     moments,
     open_examples,
@@ -38,7 +40,7 @@ def classify(inputs, config, threads, backup, outputs):
         outputs: object with the attributes
             model: .keras file to write. It takes (n, 96, 64) log-mel examples or (n, 128)
                 embeddings, and returns (n, labels) probabilities;
-            metrics: JSON file, see `account.summarise`;
+            metrics: JSON file, see `account.accuracies` and `account.speed`;
             predictions: CSV file, see `account.predictions_of`;
             history: CSV file, see `training.train`;
             learning_curve, confusion_matrix: lists of pictures, of types that matplotlib knows;
@@ -54,52 +56,45 @@ def classify(inputs, config, threads, backup, outputs):
 
     settings = config["classifier"]
     options = training.Options(settings["epochs"], settings["batch_size"], settings["seed"])
+    device = training.set_up_tensorflow(threads, options.seed)
     clips = read_clips(inputs.clips, inputs.split)
     examples = open_examples(inputs.examples, settings["features"], clips)
     left_out = assign_targets(clips, settings["words"], config["split"], options.seed)
     classes = sorted(set(clips.target) - {""})
-    numbers = clips.target.map({name: number for number, name in enumerate(classes)}).fillna(-1)
-
-    def batches_of(chosen, kind=training.Batches, **size):
-        rows = np.flatnonzero(chosen)
-        return kind(examples, rows, numbers.to_numpy()[rows], **size)
-
-    used = clips.target != ""
-    learnt = batches_of(
-        used & (clips.split == "training"), training.TrainingBatches, batch_size=options.batch_size
-    )
-    validated = batches_of(used & (clips.split == "validation"))
-    device = training.set_up_tensorflow(threads, options.seed)
-    print(f"{device}; {len(learnt.rows):,} training examples of {len(classes)} labels")
     if missed := [label for label in left_out if label != BACKGROUND]:
         warn(f"the classifier leaves out, without a valid training clip: {', '.join(missed)}")
-    mean, variance = moments(examples, learnt.rows)
-    model = network.build_network(examples.shape, len(classes), mean, variance)
-    history = training.train(model, learnt, validated, options, backup)
 
-    probabilities = model.predict(batches_of(clips.valid), verbose=0)
+    targets = pd.Index(classes).get_indexer(clips.target)  # -1 where there is none
+    rows = {side: np.flatnonzero((targets >= 0) & (clips.split == side)) for side in SIDES}
+    print(f"{device}; {len(rows['training']):,} training examples of {len(classes)} labels")
+    mean, variance = moments(examples, rows["training"])
+    model = network.build_network(examples.shape, len(classes), mean, variance)
+    batches = training.TrainingBatches(examples, rows["training"], targets, options.batch_size)
+    validation = training.Batches(examples, rows["validation"], targets)
+    history = training.train(model, batches, validation, options, backup)
+
+    valid = training.Batches(examples, np.flatnonzero(clips.valid), targets)
+    probabilities = model.predict(valid, verbose=0)
     predictions = account.predictions_of(clips, classes, probabilities)
-    by_clip = account.right_by_clip(clips[used], classes, probabilities[used[clips.valid]])
-    epoch = training.best_epoch(history)
-    metrics = account.summarise(clips, predictions, by_clip, history) | {
+    facts = {
+        "labels": classes,
         "labels_left_out": left_out,
         "features": settings["features"],
         "seed": options.seed,
-        "epoch": epoch,
         "device": device,
+        **account.accuracies(clips, predictions, probabilities),
+        **account.speed(history, len(rows["training"])),
     }
     model.save(outputs.model)
-    account.write_metrics(metrics, outputs.metrics)
+    account.write_metrics(facts, outputs.metrics)
     account.write_predictions(predictions, outputs.predictions)
     history.to_csv(outputs.history, index=False, float_format="%.6g")
-    accuracy = metrics["accuracy"]["testing"]
-    account.draw_learning_curve(outputs.learning_curve, history, epoch, accuracy)
-    account.draw_confusion_matrix(
-        outputs.confusion_matrix, account.confusion_of(predictions, classes)
-    )
+    account.draw_learning_curve(outputs.learning_curve, history, facts["accuracy"]["testing"])
+    confusion = account.confusion_of(predictions, classes)
+    account.draw_confusion_matrix(outputs.confusion_matrix, confusion)
     doubtful.write_page(outputs.doubtful, clips, predictions, inputs.spectrograms)
     rmtree(backup)
-    closing(account.in_words(metrics))
+    closing(account.in_words(facts))
 
 
 if "snakemake" in globals():
@@ -111,6 +106,6 @@ if "snakemake" in globals():
         classify(snakemake.input, snakemake.config, snakemake.threads, backup, outputs)
         folder = os.path.dirname(snakemake.output.model)
         closing(
-            f"In {folder}: model.keras, metrics.json, predictions.csv, two pictures, and "
-            "doubtful.html: the clips whose label the classifier doubts, to listen to"
+            f"In {folder}: model.keras, metrics.json, predictions.csv, confusion_matrix.png, "
+            "learning_curve.png. doubtful.html plays the clips whose label the classifier doubts."
         )

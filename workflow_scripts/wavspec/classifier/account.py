@@ -69,21 +69,27 @@ def macro_f1(confusion):
     return float(f1[examples > 0].mean())
 
 
-def summarise(clips, predictions, by_clip, history):
-    """Return how well the classifier does, as a dictionary for JSON.
+def accuracies(clips, predictions, probabilities):
+    """Return how often the classifier is right, as a dictionary for JSON.
 
     Accuracies are between 0 and 1. That of each class and the macro F1 are on the testing examples;
-    a class without one has the accuracy null. `seconds` are those of the training alone.
+    a class without one has the accuracy null.
+
+    Args:
+        clips: DataFrame, see `examples.assign_targets`.
+        predictions: DataFrame of `predictions_of`.
+        probabilities: (valid rows, classes) array.
     """
     used = predictions[predictions.target != ""]
-    right = (used.predicted == used.target).groupby(used.split)
     classes = sorted(set(used.target))
+    right = (used.predicted == used.target).groupby(used.split)
+    means, examples = right.mean(), right.size()
+    chosen = clips.target != ""
+    by_clip = right_by_clip(clips[chosen], classes, probabilities[chosen[clips.valid]])
     confusion = confusion_of(predictions, classes)
     tested = confusion.sum(axis=1)
-    examples, seconds = right.size(), history.seconds.sum()
     return {
-        "labels": classes,
-        "accuracy": {side: float(right.mean()[side]) for side in SIDES},
+        "accuracy": {side: float(means[side]) for side in SIDES},
         "accuracy_by_clip": {side: float(by_clip[side].mean()) for side in SIDES},
         "clips": {side: len(by_clip[side]) for side in SIDES},
         "examples": {side: int(examples[side]) for side in SIDES},
@@ -93,14 +99,32 @@ def summarise(clips, predictions, by_clip, history):
             for name in classes
         },
         "invalid_testing_clips": int((~clips.valid & (clips.split == "testing")).sum()),
+    }
+
+
+def speed(history, examples):
+    """Return which epoch was chosen, how long the training took, and with which versions.
+
+    Args:
+        history: DataFrame of `training.train`.
+        examples: how many training examples there are.
+    """
+    seconds = history.seconds.sum()  # of the training alone, its validation included
+    return {
+        "epoch": best_epoch(history),
         "epochs": len(history),
         "seconds": round(seconds, 1),
-        "clips_per_second": round(examples["training"] * len(history) / seconds),
+        "examples_per_second": round(examples * len(history) / seconds),
         "versions": {
             "python": platform.python_version(),
             **{name: sys.modules[name].__version__ for name in ("tensorflow", "keras", "numpy")},
         },
     }
+
+
+def best_epoch(history):
+    """Return the first epoch with the highest accuracy on the validation examples."""
+    return int(history.epoch[history.validation_accuracy.idxmax()])
 
 
 def in_words(metrics):
@@ -126,13 +150,14 @@ def write_metrics(metrics, path):
     Path(path).write_text(f"{text}\n", encoding="utf-8")
 
 
-def draw_learning_curve(paths, history, epoch, testing_accuracy):
+def draw_learning_curve(paths, history, testing_accuracy):
     """Draw the accuracy on training and validation examples over the epochs, and the chosen one."""
+    epoch = best_epoch(history)
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot(history.epoch, history.training_accuracy, ".-", label="training clips, with noise")
-    axes.plot(history.epoch, history.validation_accuracy, ".-", label="validation clips")
-    label = f"testing clips, epoch {epoch}: {testing_accuracy:.1%}"
+    axes.plot(history.epoch, history.training_accuracy, ".-", label="training, with noise")
+    axes.plot(history.epoch, history.validation_accuracy, ".-", label="validation")
+    label = f"testing, epoch {epoch}: {testing_accuracy:.1%}"
     axes.plot(epoch, testing_accuracy, "D", color="black", label=label)
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
     axes.xaxis.get_major_locator().set_params(integer=True)

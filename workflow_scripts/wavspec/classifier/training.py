@@ -45,26 +45,22 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         examples: the Examples.
-        rows: array of row numbers.
-        targets: array of the class of each of `rows`.
+        rows: array of the row numbers to use.
+        targets: array of the class of every row.
         batch_size: the most examples of a batch. All batches are of nearly equal lengths.
     """
 
     def __init__(self, examples, rows, targets, batch_size=256):
         super().__init__()
-        self.examples, self.rows, self.targets = examples, rows, targets.astype(np.int32)
-        self.batch_size = batch_size
+        self.examples, self.rows = examples, rows
+        self.targets, self.batch_size = targets.astype(np.int32), batch_size
 
     def __len__(self):
         return math.ceil(len(self.rows) / self.batch_size)
 
-    def places(self, number, order):
-        """Return the part of `order` that batch `number` consists of."""
-        return np.array_split(order, len(self))[number]
-
     def __getitem__(self, number):
-        places = self.places(number, np.arange(len(self.rows)))
-        return self.examples.read(self.rows[places]), self.targets[places]
+        rows = np.array_split(self.rows, len(self))[number]
+        return self.examples.read(rows), self.targets[rows]
 
 
 class TrainingBatches(Batches):
@@ -75,15 +71,15 @@ class TrainingBatches(Batches):
     """
 
     def begin(self, seed, epoch):
+        """Get ready for an epoch."""
         self.seeds = seed, epoch
-        self.order = np.random.default_rng(self.seeds).permutation(len(self.rows))
+        self.rows = np.random.default_rng(self.seeds).permutation(np.sort(self.rows))
 
     def __getitem__(self, number):
-        places = self.places(number, self.order)
-        batch = self.examples.read(self.rows[places])
+        batch, targets = super().__getitem__(number)
         if batch.ndim == 3:
             batch = shifted(batch, np.random.default_rng((*self.seeds, number)))
-        return batch, self.targets[places]
+        return batch, targets
 
 
 def shifted(spectrograms, random):
@@ -225,7 +221,3 @@ def history_of(log):
             "seconds": history.seconds,
         }
     )
-
-
-def best_epoch(history):
-    return int(history.epoch[history.validation_accuracy.idxmax()])
