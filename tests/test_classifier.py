@@ -697,7 +697,7 @@ def test_a_refusal_is_one_plain_message(built):
     [
         ("{epochs: 0}", "classifier.epochs"),
         ("{features: cepstra}", "classifier.features"),
-        ("{epoch: 3}", "epoch"),
+        ("{epoch: 3}", "classifier.epoch"),
         ("{seed: -1}", "classifier.seed"),
         ("{words: []}", "classifier.words"),
         ("{words: some}", "classifier.words"),
@@ -713,7 +713,7 @@ def test_words_that_yaml_takes_for_true_are_refused_with_advice(workflow):
     path.write_text(path.read_text().replace("  words: all\n", "  words: [yes, up]\n"))
     run = workflow.snakemake("--dry-run", check=False)
     assert run.returncode != 0
-    assert "'classifier.words.0': " in run.stdout and '["yes", "no"]' in run.stdout
+    assert "'classifier.words.0' (a word in quotes" in run.stdout and '["yes", "no"]' in run.stdout
 
 
 # Where the play button of each player is: at its left end.

@@ -67,7 +67,8 @@ def in_plain_words(error):
     meaning = error.schema.get("description", "")
     examples = error.schema.get("examples", ())
     example = f" For example: {' or '.join(examples)}" if examples else ""
-    hint = NUMBER_HINT if error.validator == "type" and error.validator_value == "string" else ""
+    is_folder = len(keys) == 1 and error.validator == "type" and error.validator_value == "string"
+    hint = NUMBER_HINT if is_folder else ""
     return f"config.yaml or --config: key {key!r} ({meaning}): {fault}.{hint}{example}"
 
 
