@@ -211,7 +211,7 @@ def is_audio(path):
 def bad_pattern(folder, path_pattern, fault):
     """Return the JobError about `path_pattern`, with a path that it does not match."""
     unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
-    path = next(filter(is_audio, unmatched), "LABEL/SPEAKER_nohash_0.wav")
+    path = min(filter(is_audio, unmatched), default="LABEL/SPEAKER_nohash_0.wav")
     example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
     return JobError(
         f"config key 'path_pattern': {path_pattern!r} {fault}. It must match the whole path of a "
