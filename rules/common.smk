@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 from snakemake.exceptions import WorkflowError
@@ -13,7 +14,13 @@ SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_s
 sys.path.append(SCRIPTS)
 from wavspec.dataset import file_name_of, find_clips
 from wavspec.run.code import code_digest, label_digest
-from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
+from wavspec.run.configuration import (
+    check_results,
+    check_shares,
+    in_plain_words,
+    put_python_first,
+    with_numbers,
+)
 from wavspec.run.digests import PATTERN, content_digest, digest
 from wavspec.run.failures import describe
 from wavspec.run.job import JobError
@@ -27,7 +34,8 @@ try:
 except WorkflowError as error:
     raise WorkflowError(in_plain_words(error.__context__)) from error
 
-DATASET = os.path.expanduser(config["dataset"])
+# demo, demo/ and ./demo are the same folder.
+DATASET = str(Path(os.path.expanduser(config["dataset"])))
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
 SETTINGS = {"short_clips": config["short_clips"]}
 MAIN = workflow.is_main_process
@@ -43,7 +51,7 @@ wildcard_constraints:
 
 
 # What the main process decides when it begins, for jobs on a cluster's nodes, which read this file
-# again: {stage: stamp}. There, nothing is looked at a second time to name an output.
+# again: {stage: stamp}, and what `decided` adds. There, nothing is looked at a second time to name an output.
 DECIDED = "SPECTROGRAMS_STAMPS"
 if MAIN:
     os.environ[DECIDED] = "{}"
@@ -65,7 +73,8 @@ def say(line):
 def find_labels():
     """Return {label as it stands in names of files: LabelPlan}, in row order; say what is to do."""
     try:
-        dataset = find_clips(DATASET)
+        check_shares(config["split"])
+        dataset = find_clips(DATASET, config["path_pattern"])
         check_results(RESULTS)
     except JobError as error:
         raise WorkflowError(str(error))
@@ -73,7 +82,7 @@ def find_labels():
     labels = {
         name: LabelPlan(label_digest(clips[name], SETTINGS), len(clips[name])) for name in clips
     }
-    for line in surprises(DATASET, dataset, labels, RESULTS):
+    for line in (*dataset.warnings, *surprises(DATASET, dataset, labels, RESULTS)):
         say(f"Warning: {line}")
     say(labels_to_compute(labels, clips, RESULTS))
     return labels
@@ -93,6 +102,18 @@ CLIPS = sum(label.clips for label in LABELS.values())
 
 STAMPS = {}  # {stage: Stamp}
 EVERY_RUN = []  # the stages that belong to `rule all`
+
+
+def decided(name, find):
+    """Return what `find()` returns when the run begins, also in the jobs' own processes."""
+    of_node = json.loads(os.environ[DECIDED])
+    if MAIN:
+        try:
+            of_node[name] = find()
+        except JobError as error:
+            raise WorkflowError(str(error))
+        os.environ[DECIDED] = json.dumps(of_node)
+    return of_node[name]
 
 
 def stamp(stage, *made_of, on_demand=False):

@@ -1,5 +1,7 @@
-# The lists decide the split, where they are. Their content is part of the stamp.
-SPLIT_LISTS = [f"{DATASET}/validation_list.txt", f"{DATASET}/testing_list.txt"]
+from wavspec.lists import lists_digest, read_lists
+
+# The job ends if the lists are others by then.
+LISTS = decided("lists", lambda: lists_digest(read_lists(DATASET)))
 
 
 rule split:
@@ -11,13 +13,16 @@ rule split:
         stamp=stamp(
             "split",
             LABELS,
+            config["path_pattern"],
             config["split"],
-            content_digest(*filter(os.path.isfile, SPLIT_LISTS)),
+            LISTS,
         ),
     log:
         "<results>/logs/split.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
+    params:
+        lists=LISTS,
     script:
         "../workflow_scripts/split.py"

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from wavspec.dataset import Clip, file_name_of, find_clips
+from wavspec.clip import Clip, file_name_of
+from wavspec.dataset import find_clips
 from wavspec.run.digests import remove_superseded
 from wavspec.run.files import new_csv
 from wavspec.run.job import job
@@ -11,7 +12,7 @@ from wavspec.run.job import job
 LABELS_FIELDS = ["label", "digest", "clips"]
 
 
-def write_catalogs(dataset, names, catalogs, labels):
+def write_catalogs(dataset, path_pattern, names, catalogs, labels):
     """Write each label's clips to its catalog, in row order, and all labels to a table.
 
     A label's clips may have changed since its digest was computed. The catalog then holds what is
@@ -19,6 +20,7 @@ def write_catalogs(dataset, names, catalogs, labels):
 
     Args:
         dataset: the folder of WAV files.
+        path_pattern: regular expression of the clips' paths, see `dataset.find_clips`.
         names: list of the catalogs' names, `{label}.{digest}`.
         catalogs: list of CSV files to write, one for each label. Their columns are Clip's fields.
             The dataset's folder is not in them, so moving it does not change them.
@@ -27,7 +29,8 @@ def write_catalogs(dataset, names, catalogs, labels):
     Raises:
         JobError: see `dataset.find_clips`.
     """
-    found = {file_name_of(label): clips for label, clips in find_clips(dataset).labels.items()}
+    clips_of = find_clips(dataset, path_pattern).labels
+    found = {file_name_of(label): clips for label, clips in clips_of.items()}
     with new_csv(labels, LABELS_FIELDS) as table:
         for name, catalog in zip(names, catalogs, strict=True):
             label, digest = name.rsplit(".", 1)
@@ -42,5 +45,6 @@ if "snakemake" in globals():
         catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
         names = [catalog.stem for catalog in catalogs]
         dataset = os.path.expanduser(snakemake.config["dataset"])
-        write_catalogs(dataset, names, outputs.catalogs, outputs.labels)
+        path_pattern = snakemake.config["path_pattern"]
+        write_catalogs(dataset, path_pattern, names, outputs.catalogs, outputs.labels)
         remove_superseded(catalogs[0].parent, set(names))

@@ -54,12 +54,12 @@ def surprises(folder, dataset, labels, results):
         labels: {label as in the names of files: anything with its `digest` and number of `clips`}.
         results: folder of the results.
     """
-    if dataset.other_audio:
-        endings = ", ".join(f"{count} {ending}" for ending, count in dataset.other_audio.items())
-        yield f"audio files that are not .wav are not taken: {endings}"
     if len(dataset.labels) == 1:
         [label] = dataset.labels
-        yield f"All clips have one label, {label!r}. Should the dataset be the folder above?"
+        yield (
+            f"All clips have one label, {label!r}. Should the dataset be the folder above, or "
+            "path_pattern in config.yaml name another label?"
+        )
     missing = without_chunk(labels, results)
     if not missing:
         return  # A dataset that only moved has all its chunks.
