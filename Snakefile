@@ -7,11 +7,17 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# The configuration in the folder that snakemake is called from, or else the one beside this file.
-beside = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
+# The project's own configuration has the defaults. One in the folder that snakemake is called from
+# goes on top of it.
+OWN_CONFIG = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
 
 
-configfile: next(filter(os.path.exists, ["config.yaml", beside]))
+configfile: OWN_CONFIG
+
+
+if os.path.exists("config.yaml") and not os.path.samefile("config.yaml", OWN_CONFIG):
+
+    configfile: "config.yaml"
 
 
 report: "report/workflow.rst"
@@ -33,10 +39,12 @@ rule all:
     """`wavfile_spec.dat` and `wavfile_df.csv`, and all that belongs to them."""
     default_target: True
     input:
-        # A stage is due if its stamp does not exist, or another is asked for, see common.smk.
-        after(*EVERY_RUN),
-        ALL_CHUNKS,
-        ALL_TABLES,
+        # A stage is due if its stamp does not exist, see common.smk. None of these is ancient: if
+        # all were, Snakemake would not look at later jobs after one that it repeats although its
+        # files exist, as -R asks for (snakemake/snakemake#4166).
+        [STAMPS[stage].path for stage in EVERY_RUN],
+        of_all_labels("<results>/chunks/{label}.{digest}.npy"),
+        of_all_labels("<results>/chunks/{label}.{digest}.csv"),
 
 
 onstart:

@@ -1,7 +1,6 @@
 from wavspec.lists import lists_digest, read_lists
 
-# The job ends if the lists are others by then.
-LISTS = decided("lists", lambda: lists_digest(read_lists(DATASET)))
+LISTS = lists_digest(read_lists(DATASET))
 
 
 rule split:
@@ -10,19 +9,15 @@ rule split:
         tables=ALL_TABLES,
     output:
         split="<results>/wavfile_split.csv",
-        stamp=stamp(
-            "split",
-            LABELS,
-            config["path_pattern"],
-            config["split"],
-            LISTS,
-        ),
+        stamp=stamp("split", DIGESTS, config["path_pattern"], config["split"], LISTS),
     log:
         "<results>/logs/split.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
     params:
+        dataset=lambda wildcards: DATASET,
+        # The job ends if the lists have changed by then.
         lists=LISTS,
     script:
         "../workflow_scripts/split.py"

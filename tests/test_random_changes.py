@@ -23,7 +23,7 @@ import psutil
 import pytest
 from wavs import log_mel_examples, make_dataset, write_wav
 from wavspec.dataset import find_clips
-from wavspec.run.digests import label_digest
+from wavspec.run.code import label_digest
 from workflow import Workflow, kill_group
 
 SEEDS = int(os.environ.get("SEEDS", 4))
@@ -184,7 +184,7 @@ class RandomChanges:
 
     def delete_folder(self):
         self.wait_for_orphans()
-        folder = self.choose(["catalog", "chunks", "seals", "logs"])
+        folder = self.choose(["catalog", "chunks", "stamps", "logs"])
         shutil.rmtree(self.results / folder, ignore_errors=True)
 
     def delete_records(self):
@@ -237,7 +237,7 @@ class RandomChanges:
     def run_a_part(self):
         clone = self.clone()
         label, clips = self.random.choice(list(find_clips(self.dataset).labels.items()))
-        chunk = f"{self.results}/chunks/{label}.{label_digest(clips, self.short_clips)}.npy"
+        chunk = f"{self.results}/chunks/{label}.{label_digest(clips, {'short_clips': self.short_clips})}.npy"
         part = self.choose(["catalog", "--until spectrograms", "--until split", chunk])
         self.snakemake(clone, *part.split())
 

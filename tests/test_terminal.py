@@ -5,6 +5,7 @@ import pty
 import re
 import signal
 import subprocess
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
@@ -129,8 +130,10 @@ class Label(NamedTuple):
     clips: int
 
 
-def surprises_of(results, labels=("no", "yes"), clips=1):
-    dataset = Dataset({label: [Clip(f"{label}/0.wav", 1, 1)] for label in labels}, [])
+def surprises_of(results, labels=("no", "yes"), clips=1, other_audio=()):
+    dataset = Dataset(
+        {label: [Clip(f"{label}/0.wav", 1, 1)] for label in labels}, Counter(other_audio)
+    )
     found = {label: Label("0123456789ab", clips) for label in labels}
     return [*surprises("/data/words", dataset, found, results)]
 
@@ -150,6 +153,8 @@ def test_a_table_that_is_none_is_no_surprise(tmp_path, table):
 
 
 def test_surprises(tmp_path):
+    [line] = surprises_of(tmp_path, other_audio={".flac": 5, ".mp3": 2})
+    assert line.endswith("not taken: 5 .flac, 2 .mp3")
     [line] = surprises_of(tmp_path, labels=["yes"])
     assert "'yes'" in line
     [line] = surprises_of(tmp_path, clips=10**12)
@@ -166,6 +171,6 @@ def test_surprises_are_said_before_a_run(built):
     (built.dataset / "no" / "0.flac").write_bytes(b"")
     files = built.files()
     output = built.snakemake("--dry-run").stdout
-    assert "Warning: audio files that path_pattern in config.yaml does not match" in output
+    assert "Warning: audio files that are not .wav are not taken: 1 .flac" in output
     assert "Warning: " in output and "results=ANOTHER_FOLDER" in output
     assert built.files() == files

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 from wavspec.dataset import Clip, find_clips
-from wavspec.run.digests import label_digest
-from wavspec.run.files import whole_csv
+from wavspec.run.code import label_digest
+from wavspec.run.files import new_csv
 
 
 def folder_of(variable, meaning):
@@ -50,9 +50,9 @@ def make_dataset(folder, labels=("go", "no", "yes"), clips=2):
 def write_catalog(dataset, label, folder, short_clips="invalid"):
     """Write the catalog of a label of `dataset` into `folder`; return it and its digest."""
     clips = find_clips(dataset).labels[label]
-    digest = label_digest(clips, short_clips)
+    digest = label_digest(clips, {"short_clips": short_clips})
     catalog = folder / f"{label}.{digest}.catalog"
-    with whole_csv(catalog, Clip._fields) as writer:
+    with new_csv(catalog, Clip._fields) as writer:
         writer.writerows(clips)
     return catalog, digest
 

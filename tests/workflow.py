@@ -105,12 +105,12 @@ class Workflow:
         """{"rule label" or "rule": {(name, mtime in ns), ...}} of each job's outputs that exist."""
         written = {}
         for job, pattern in {
-            "catalog": "catalog.*.csv",
             "spectrograms {}": "chunks/*.npy",
-            "{}": "seals/*.csv",
+            "{}": "stamps/*.json",
         }.items():
             for path in self.results.glob(pattern):
-                name = path.stem.rpartition(".")[0]
+                # A stamp that was found damaged has a number behind its digest.
+                name = re.match(r"(.*?)\.[0-9a-f]{12}\.", path.name)[1]
                 state = path.name, path.stat().st_mtime_ns
                 written.setdefault(job.format(name), set()).add(state)
         return written

@@ -1,7 +1,5 @@
 """Who speaks in each clip, and whether it is for training, validation or testing."""
 
-import os
-
 from wavspec.chunk import read_tables
 from wavspec.lists import LISTS, lists_digest, read_lists
 from wavspec.run.errors import JobError
@@ -45,7 +43,7 @@ if "snakemake" in globals():
         config = snakemake.config
         for warning in write_split(
             read_tables(snakemake.input.tables, {"short_clips": config["short_clips"]}),
-            os.path.expanduser(config["dataset"]),
+            snakemake.params.dataset,
             config["path_pattern"],
             config["split"],
             snakemake.params.lists,

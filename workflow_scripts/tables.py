@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 from wavspec.chunk import read_tables
-from wavspec.run.job import closing, job
+from wavspec.run.job import closing, job, said, warn
+from wavspec.run.stamps import read_stamp
 from wavspec.summary import check_some_valid, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
@@ -48,16 +49,16 @@ def account(rows, results):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        settings = {"short_clips": snakemake.config["short_clips"]}
-        rows = read_tables(snakemake.input.tables, settings)
-        dataset = str(Path(os.path.expanduser(snakemake.config["dataset"])))
+        rows = read_tables(snakemake.input.tables, {"short_clips": snakemake.config["short_clips"]})
+        dataset = snakemake.params.dataset
         rows["file_name"] = [os.path.join(dataset, path) for path in rows["path"]]
         check_some_valid(rows)
         write_tables(rows, outputs.clips, outputs.invalid)
         split = pd.read_csv(snakemake.input.split, dtype=str, keep_default_na=False)
+        of_split, _ = read_stamp(snakemake.params.split_stamp)
+        for warning in (*snakemake.params.warnings, *of_split["warnings"]):
+            warn(warning)
         results = os.path.dirname(snakemake.output.clips)
-        lines = account(rows.join(split[["speaker", "split"]]), results)
-        with open(outputs.summary, "w", encoding="utf-8") as summary:
-            summary.writelines(f"{line}\n" for line in lines)
-        for line in lines:
+        for line in account(rows.join(split[["speaker", "split"]]), results):
             closing(line)
+        Path(outputs.summary).write_text("\n".join([*said(), ""]), encoding="utf-8")
