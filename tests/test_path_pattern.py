@@ -1,17 +1,27 @@
 """What a clip's path says: which files are clips, their labels, speakers and sides."""
 
+import errno
 import os
 import re
+import shutil
 import time
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from test_split import make_files, sides_in
 from wavs import make_dataset
-from wavspec.clip import file_name_of, label_in
-from wavspec.dataset import PATH_PATTERN, compiled, find_clips, matched
+from wavspec.clip import Clip, file_name_of, label_in
+from wavspec.dataset import (
+    PATH_PATTERN,
+    clip_at,
+    compiled,
+    find_clips,
+    leads_to_folder,
+    matched,
+)
 from wavspec.run.errors import JobError
 from workflow import ROOT
 
@@ -67,7 +77,11 @@ def test_the_default_is_the_same_everywhere():
 names = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1)
 
 
-@given(st.lists(names, max_size=4), names, st.sampled_from([".wav", ".WAV", ".wAv"]))
+@given(
+    st.lists(names, max_size=4),
+    names.filter(lambda name: name[0] != "."),
+    st.sampled_from([".wav", ".WAV", ".wAv"]),
+)
 def test_the_default_takes_the_nearest_folder(folders, name, ending):
     match = matched(compiled(PATH_PATTERN), "/".join([*folders, name + ending]))
     assert match["label"] == (folders[-1] if folders else None)
@@ -121,6 +135,45 @@ def test_a_pattern_that_cannot_be_used_is_refused(tmp_path, pattern, fault):
     assert "such as 'yes/1.flac'" in str(error.value)
     [example] = re.findall("path_pattern: '(.*?)'", str(error.value))
     assert labels_of(dataset, example) == {"yes": ["yes/1.flac"]}
+
+
+def test_only_a_folder_that_is_called_like_audio_is_taken_for_a_clip(tmp_path):
+    dataset = make_files(tmp_path, ["yes/session/1.wav", "yes/2.wav/3.txt"])
+    found = labels_of(dataset, "(?P<label>[^/]+)/.*")
+    assert found == {"yes": ["yes/2.wav", "yes/2.wav/3.txt", "yes/session/1.wav"]}
+
+
+class Unreachable:
+    """An os.DirEntry of a link whose end cannot be looked at."""
+
+    path = "yes/1.wav"
+
+    def __init__(self, number):
+        self.error = OSError(number, os.strerror(number), self.path)
+
+    def stat(self):
+        raise self.error
+
+    is_dir = stat
+
+
+@pytest.mark.parametrize("number", [errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR])
+def test_a_link_that_leads_nowhere_is_the_clips_fault(number):
+    assert clip_at(Unreachable(number), "yes/1.wav") == Clip("yes/1.wav", "", "")
+    assert not leads_to_folder(Unreachable(number), match=True)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT])
+def test_a_fault_of_the_machine_is_not(number):
+    with pytest.raises(OSError, match="yes"):
+        clip_at(Unreachable(number), "yes/1.wav")
+    with pytest.raises(OSError, match="yes"):
+        leads_to_folder(Unreachable(number), match=True)
+
+
+def test_a_link_that_may_lead_to_a_folder_of_clips_is_not_passed_over():
+    with pytest.raises(PermissionError):
+        leads_to_folder(Unreachable(errno.EACCES), match=None)
 
 
 def test_a_side_that_is_none_is_refused(tmp_path):
@@ -199,3 +252,19 @@ def test_the_walk_takes_microseconds(tmp_path):
 
     # 5 us on an idle machine.
     assert min(seconds() for _ in range(5)) / clips < 20e-6
+
+
+def test_a_changed_pattern_runs_only_what_it_changes(built):
+    (built.dataset / "more").mkdir()
+    shutil.copy(built.dataset / "no" / "0.wav", built.dataset / "more" / "no-1.wav")
+    both = r"([^/]*/)?(?P<label>[^/-]+)[/-]\d\.wav"
+    assert built.run(path_pattern=both) == {"catalog", "spectrograms no", *SHORT}
+    # Other speakers, the same labels.
+    with_speakers = both.replace(r"\d", r"(?P<speaker>\d)")
+    assert built.run(path_pattern=with_speakers) == {"split", "tables"}
+    split = pd.read_csv(built.results / "wavfile_split.csv", index_col=0, dtype=str)
+    assert list(split.speaker) == ["0", "1", "1", "0", "1", "0", "1"]
+    assert built.run(path_pattern=with_speakers) == set()
+
+
+SHORT = {"concatenate", "tables", "split", "pictures"}

@@ -33,18 +33,16 @@ def sides_in_words(rows):
     lines = [f"Split of the valid clips: {', '.join(parts)}"]
     words = clips[clips.split != ""]
     of_label = words.groupby(["label", "split"]).size().unstack(fill_value=0)
+    gaps = []
     for side in list(SIDES_IN_ORDER)[:3]:
         if side not in of_label:
-            lines.append(f"No valid clip is for {side}. The classifier needs clips on all sides.")
-            continue
-        missing = of_label.index[of_label[side] == 0]
-        if len(missing):
+            gaps.append(f"none for {side}")
+        elif (missing := of_label.index[of_label[side] == 0]).size:
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            labels = f"label{'s' * (len(missing) > 1)} {', '.join(missing[:5])}{more}"
-            lines.append(
-                f"No valid clip of the {labels} is for {side}. "
-                "The classifier needs clips of each label on all sides."
-            )
+            gaps.append(f"none for {side} of {', '.join(missing[:5])}{more}")
+    if gaps:
+        needed = "The classifier needs valid clips of each label on each side. There are"
+        lines.append(f"{needed} {'; '.join(gaps)}")
     return "\n".join(lines)
 
 
@@ -66,9 +64,8 @@ def loading_lines(results):
     )
     return f"""\
 audio = np.fromfile({spectrograms!r}).reshape({(-1, *EXAMPLE_SHAPE)})
-text = {{"dtype": {{"label": str, "speaker": str}}, "keep_default_na": False}}
-df = pd.read_csv({clips!r}, index_col=0, **text)
-df = df.join(pd.read_csv({split!r}, index_col=0, **text))
+df = pd.read_csv({clips!r}, index_col=0, dtype={{"label": str}}, keep_default_na=False)
+df = df.join(pd.read_csv({split!r}, index_col=0, dtype={{"speaker": str}}, keep_default_na=False))
 """
 
 
