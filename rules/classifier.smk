@@ -13,7 +13,7 @@ rule classifier:
         spectrograms=ancient("<results>/wavfile_spec.dat"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
-        stamps=after(EXAMPLES_STAGE, "tables", "split"),
+        stamps=after("concatenate", EXAMPLES_STAGE, "tables", "split"),
     output:
         model="<results>/classifier/model.keras",
         metrics="<results>/classifier/metrics.json",
