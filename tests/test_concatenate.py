@@ -1,6 +1,7 @@
 """The concatenation's copy: shared blocks where the file system can, the same bytes elsewhere."""
 
 import os
+import resource
 import shutil
 import subprocess
 
@@ -81,10 +82,19 @@ def test_a_copy_between_file_systems(tmp_path):
         os.remove(out)
 
 
-def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path):
+@pytest.fixture
+def a_megabyte_at_most():
+    """Call it to limit the size of the files that this process writes: not to fill the disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path, a_megabyte_at_most):
     size = shutil.disk_usage(tmp_path).free // ROW_BYTES * ROW_BYTES + ROW_BYTES
     (tmp_path / "a.npy").touch()
     os.truncate(tmp_path / "a.npy", HEADER_BYTES + size)  # takes no room itself
+    a_megabyte_at_most()
     with pytest.raises(OSError, match=f"{size:,} bytes needed"):
         concatenate.write_spectrograms(tmp_path / "out.dat", [tmp_path / "a.npy"])
     assert (tmp_path / "out.dat").stat().st_size == 0

@@ -237,7 +237,7 @@ class RandomChanges:
     def run_a_part(self):
         clone = self.clone()
         label, clips = self.random.choice(list(find_clips(self.dataset).labels.items()))
-        chunk = f"{self.results}/chunks/{label}.{label_digest(clips, {"short_clips": self.short_clips})}.npy"
+        chunk = f"{self.results}/chunks/{label}.{label_digest(clips, {'short_clips': self.short_clips})}.npy"
         part = self.choose(["catalog", "--until spectrograms", "--until split", chunk])
         self.snakemake(clone, *part.split())
 

@@ -2,31 +2,32 @@
 
 import os
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 from wavspec.chunk import read_tables, settings_of
-from wavspec.run.job import closing, job
+from wavspec.run.job import closing, job, said, warn
+from wavspec.run.stamps import read_stamp
+from wavspec.summary import check_some_valid, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
 INVALID_COLUMNS = ["file_name", "label", "reason", "detail", "sample_rate", "channels", "samples"]
 
 
-def write_tables(rows, dataset, clips, invalid):
+def write_tables(rows, clips, invalid):
     """Write the table of all clips and that of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
-        dataset: the folder that the clips' paths lie below, as it is to stand in the tables.
+        rows: DataFrame of the rows of all labels, see `chunk.read_tables`, with `file_name`.
         clips: CSV file to write: index, file_name, label, valid (True or False); row i describes
             row i of the array.
         invalid: CSV file to write: the invalid clips, with reason, detail and format.
     """
-    rows = rows.assign(file_name=[os.path.join(dataset, path) for path in rows["path"]])
     rows[CLIPS_COLUMNS].to_csv(clips)
     rows.loc[~rows["valid"], INVALID_COLUMNS].to_csv(invalid, index=False)
 
 
-def account(rows, split, results):
+def account(rows, results):
     """Return the closing words of a run, in lines."""
     counts = rows["reason"].where(~rows["valid"]).value_counts()
     causes = ", ".join(f"{n} {reason}" for reason, n in counts.items())
@@ -40,33 +41,24 @@ def account(rows, split, results):
         f"{f', {padded} of them padded' if padded else ''}, {counts.sum()} invalid"
         f"{f' ({causes}; see {results}/invalid.csv)' if causes else ''}",
         *(f"  {line}".replace("\0", " ") for line in lines),
-        split_in_words(rows, split, results),
+        *sides_in_words(rows).split("\n"),
         "To load them (import numpy as np, pandas as pd):",
-        f'  audio = np.fromfile("{results}/wavfile_spec.dat").reshape((-1, 96, 64))',
-        f'  df = pd.read_csv("{results}/wavfile_df.csv", index_col=0)',
+        *(f"  {line}" for line in loading_lines(results).splitlines()),
     ]
-
-
-def split_in_words(rows, split, results):
-    """Return how many clips and speakers each side has."""
-    groups = split.groupby(split["split"].replace("", "on no side"))["speaker"]
-    sides = [
-        f"{len(groups.get_group(side))} {side} ({groups.get_group(side).nunique()} speakers)"
-        for side in ("training", "validation", "testing", "on no side")
-        if side in groups.groups
-    ]
-    return f"Split, see {results}/wavfile_split.csv: {', '.join(sides)}"
 
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
         rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
-        dataset = os.path.expanduser(snakemake.config["dataset"])
-        write_tables(rows, dataset, outputs.clips, outputs.invalid)
+        dataset = snakemake.params.dataset
+        rows["file_name"] = [os.path.join(dataset, path) for path in rows["path"]]
+        check_some_valid(rows)
+        write_tables(rows, outputs.clips, outputs.invalid)
         split = pd.read_csv(snakemake.input.split, dtype=str, keep_default_na=False)
+        of_split, _ = read_stamp(snakemake.params.split_stamp)
+        for warning in (*snakemake.params.warnings, *of_split["warnings"]):
+            warn(warning)
         results = os.path.dirname(snakemake.output.clips)
-        lines = account(rows, split, results)
-        with open(outputs.summary, "w", encoding="utf-8") as summary:
-            summary.writelines(f"{line}\n" for line in lines)
-        for line in lines:
+        for line in account(rows.join(split[["speaker", "split"]]), results):
             closing(line)
+        Path(outputs.summary).write_text("\n".join([*said(), ""]), encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import Clip, label_in
+from .clip import Clip, label_in
 from .front_end import EXAMPLE_SHAPE
 from .run.code import label_digest
 from .run.digests import digest_in

@@ -2,11 +2,22 @@
 
 import os
 import sys
+from difflib import get_close_matches
 
 import yaml
 
+from .errors import JobError
 from .files import nearest_existing
-from .job import JobError
+
+TYPES = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "object": "a group of keys",
+}
+# YAML reads 2024_01 as the number 202401.
+NUMBER_HINT = " To name a folder whose name looks like a number, write ./ before it."
 
 
 def put_python_first():
@@ -33,12 +44,32 @@ def with_numbers(config):
 
 
 def in_plain_words(error):
-    """Return what a jsonschema.ValidationError says of a configuration, with the key in front."""
-    key = ".".join(map(str, error.absolute_path))
-    hint = ""
-    if error.validator == "type" and isinstance(error.instance, int | float):
-        hint = f". If {error.instance} is the name of a folder, write ./{error.instance}"
-    return f"config.yaml or --config: {f'key {key!r}: ' if key else ''}{error.message}{hint}"
+    """Return what a jsonschema.ValidationError says of a configuration, as a colleague would.
+
+    It names the key, what is wrong, what is allowed, and an example from the schema.
+    """
+    keys = [*map(str, error.absolute_path)]
+    if error.validator == "additionalProperties":
+        allowed = error.schema["properties"]
+        unknown = next(key for key in error.instance if key not in allowed)
+        similar = get_close_matches(unknown, allowed, n=1)
+        hint = f"Did you mean {similar[0]!r}?" if similar else f"There are {', '.join(allowed)}."
+        return f"config.yaml or --config: there is no key {'.'.join([*keys, unknown])!r}. {hint}"
+    if error.validator == "required":
+        return f"config.yaml or --config: {error.message.replace('a required property', 'missing')}"
+    fault = {
+        "enum": lambda: f"{error.instance!r} is not one of {', '.join(error.validator_value)}",
+        "type": lambda: f"{error.instance!r} is not {TYPES.get(error.validator_value, 'allowed')}",
+        "minimum": lambda: f"{error.instance} is less than {error.validator_value}",
+        "maximum": lambda: f"{error.instance} is more than {error.validator_value}",
+    }.get(error.validator, lambda: error.message)()
+    key = ".".join(keys)
+    meaning = error.schema.get("description", "")
+    examples = error.schema.get("examples", ())
+    example = f" For example: {' or '.join(examples)}" if examples else ""
+    is_folder = len(keys) == 1 and error.validator == "type" and error.validator_value == "string"
+    hint = NUMBER_HINT if is_folder else ""
+    return f"config.yaml or --config: key {key!r} ({meaning}): {fault}.{hint}{example}"
 
 
 def check_results(folder):
@@ -46,6 +77,27 @@ def check_results(folder):
     existing = nearest_existing(folder)
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise JobError(
-            f"config key 'results': {folder!r} cannot be written, {str(existing)!r} is no folder "
-            "or gives no permission. Give a folder, or the name of one to be made."
+            f"config key 'results': cannot write to {folder!r}, because {str(existing)!r} is not a "
+            "folder, or you have no permission. Give a folder, or the name of a new one: "
+            "--config results=NEW_FOLDER"
+        )
+
+
+def check_shares(shares):
+    """Raise JobError if `split` leaves no speakers for training, or gives fractions for percent.
+
+    Args:
+        shares: {"validation": percent, "testing": percent} of the speakers.
+    """
+    for side, share in shares.items():
+        if 0 < share < 1:
+            raise JobError(
+                f"config key 'split.{side}': {share} is less than one percent. Did you mean "
+                f"{100 * share:g}, for {100 * share:g} % of the speakers?"
+            )
+    if sum(shares.values()) >= 100:
+        given = " and ".join(f"{share:g} % for {side}" for side, share in shares.items())
+        raise JobError(
+            f"config key 'split': {given} leave no speakers for training. Give shares that add up "
+            "to less than 100, such as validation: 10 and testing: 10."
         )

@@ -31,6 +31,11 @@ def closing(text):
     last_words.append(text)
 
 
+def said():
+    """Return what this job has said to the user so far, in lines, warnings first."""
+    return [*(f"Warning: {text}" for text in warnings), *last_words]
+
+
 @contextmanager
 def job(snakemake):
     """Give the names under which to write the outputs of a stage, and finish them with its stamp.
