@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
 from split import write_split
-from wavs import make_dataset, write_catalog, write_wav
+from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.chunk import ChunkError
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
@@ -83,7 +83,7 @@ class Stage:
         for label in find_clips(self.dataset).labels:
             catalog, digest = write_catalog(self.dataset, label, self.folder)
             table, chunk = (str(self.folder / f"{label}.{digest}{end}") for end in (".csv", ".npy"))
-            write_chunk(self.dataset, catalog, chunk, table)
+            write_chunk(self.dataset, catalog, chunk, table, SETTINGS)
             catalogs.append(catalog)
             tables.append(table)
             chunks.append(chunk)
