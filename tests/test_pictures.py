@@ -45,7 +45,7 @@ def drawn(tables, chunks, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         *svg_files, page = outputs.values()
-        rows = read_tables(tables, {"short_clips": "invalid"})
+        rows = read_tables(tables, SETTINGS)
         pictures.draw(rows, chunks, svg_files, page)
     return outputs
 
