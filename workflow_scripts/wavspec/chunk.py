@@ -5,6 +5,7 @@ with zeros where a clip is invalid. Its table is a CSV file that says of each ro
 """
 
 import csv
+import io
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -79,8 +80,13 @@ def read_table(path, settings):
     """
     import pandas as pd
 
+    content = Path(path).read_bytes()
+    if not content.endswith(b"\n"):  # pandas would read the row that was cut
+        raise ChunkError(f"{path} is damaged: its last row is not whole")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
+        table = pd.read_csv(
+            io.BytesIO(content), dtype=str, keep_default_na=False, lineterminator="\n"
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
     if list(table.columns) != list(TableRow._fields):
