@@ -39,9 +39,7 @@ class TableRow(NamedTuple):
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
     example: int = 0  # which of the clip's, from 0
-    note: str = (
-        ""  # why it is likely worthless, though valid, see audio.Waveform and audio.worthless
-    )
+    note: str = ""  # why it is likely worthless, though valid, see audio.worthless
 
 
 def settings_of(config):
