@@ -88,7 +88,7 @@ def find_labels():
         if not config["replace_results"]:
             plan.check_dataset(DATASET)
         if config["check_room"]:
-            plan.check_room()
+            plan.check_room(cut=config["long_clips"] == "cut")
     except JobError as error:
         refuse(error)
     for line in dataset.warnings:

@@ -1,24 +1,25 @@
 """The concatenation's copy: shared blocks where the file system can, the same bytes elsewhere."""
 
+import fcntl
 import os
 import resource
 import shutil
 import subprocess
 
-import concatenate
 import numpy as np
 import pytest
-from wavspec.chunk import HEADER_BYTES, ROW_BYTES
+from concatenate import FICLONE, concatenate
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, chunk_header
 
 ROWS = 1_000  # 49 MB a chunk
 
 
-def write_chunks(folder):
-    """Two chunks of ROWS random rows each, as far as the copy looks at them."""
+def write_chunks(folder, rows=ROWS):
+    """Two chunks of random rows."""
     random = np.random.default_rng(0)
     chunks = [folder / "a.npy", folder / "b.npy"]
     for chunk in chunks:
-        chunk.write_bytes(bytes(HEADER_BYTES) + random.bytes(ROWS * ROW_BYTES))
+        chunk.write_bytes(chunk_header(rows) + random.bytes(rows * ROW_BYTES))
     return chunks
 
 
@@ -54,7 +55,7 @@ def test_blocks_are_shared_where_the_file_system_can(sharing_disk):
         os.posix_fallocate(filler.fileno(), 0, before - size // 2)
     os.sync()
     free = shutil.disk_usage(sharing_disk).free
-    concatenate.write_spectrograms(sharing_disk / "out.dat", chunks)
+    concatenate(chunks, sharing_disk / "out.dat")
     os.sync()
     assert free - shutil.disk_usage(sharing_disk).free < size / 10
     assert (sharing_disk / "out.dat").read_bytes() == data_of(chunks)
@@ -65,7 +66,7 @@ def test_the_copy_elsewhere(tmp_path, monkeypatch, in_kernel):
     if not in_kernel:
         monkeypatch.delattr(os, "copy_file_range")
     chunks = write_chunks(tmp_path)
-    concatenate.write_spectrograms(tmp_path / "out.dat", chunks)
+    concatenate(chunks, tmp_path / "out.dat")
     assert (tmp_path / "out.dat").read_bytes() == data_of(chunks)
 
 
@@ -75,26 +76,58 @@ def test_a_copy_between_file_systems(tmp_path):
     chunks = write_chunks(tmp_path)
     out = "/dev/shm/wavfile_spec.dat.test"
     try:
-        concatenate.write_spectrograms(out, chunks)
+        concatenate(chunks, out)
         with open(out, "rb") as file:
             assert file.read() == data_of(chunks)
     finally:
         os.remove(out)
 
 
+@pytest.mark.parametrize("labels", [1, 2])
+def test_what_is_shared_to_try_it_does_not_stay(tmp_path, monkeypatch, labels):
+    """On any file system: the call that shares all blocks is played by a copy."""
+
+    def share(target, request, source):
+        assert request == FICLONE
+        os.pwrite(target.fileno(), os.pread(source, os.fstat(source).st_size, 0), 0)
+
+    chunks = write_chunks(tmp_path, rows=3)[:labels]
+    monkeypatch.setattr(fcntl, "ioctl", share)
+    # A single chunk is longer than the result, by its header.
+    concatenate(chunks, tmp_path / "out.dat")
+    assert (tmp_path / "out.dat").read_bytes() == data_of(chunks)
+
+
 @pytest.fixture
-def a_megabyte_at_most():
-    """Call it to limit the size of the files that this process writes: not to fill the disk."""
+def no_large_files():
+    """Let no file grow above 1 MB, in place of a disk that a failing test would fill."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
+    yield
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path, a_megabyte_at_most):
-    size = shutil.disk_usage(tmp_path).free // ROW_BYTES * ROW_BYTES + ROW_BYTES
-    (tmp_path / "a.npy").touch()
-    os.truncate(tmp_path / "a.npy", HEADER_BYTES + size)  # takes no room itself
-    a_megabyte_at_most()
-    with pytest.raises(OSError, match=f"{size:,} bytes needed"):
-        concatenate.write_spectrograms(tmp_path / "out.dat", [tmp_path / "a.npy"])
+def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path, request):
+    rows = shutil.disk_usage(tmp_path).free // ROW_BYTES + 1
+    chunk = tmp_path / "a.npy"
+    chunk.write_bytes(chunk_header(rows))
+    os.truncate(chunk, HEADER_BYTES + rows * ROW_BYTES)  # takes no room itself
+    request.getfixturevalue("no_large_files")
+    with pytest.raises(OSError, match=f"{rows * ROW_BYTES:,} bytes needed"):
+        concatenate([chunk], tmp_path / "out.dat")
     assert (tmp_path / "out.dat").stat().st_size == 0
+
+
+def test_a_chunk_that_grows_while_it_is_copied_is_not_taken(tmp_path, monkeypatch):
+    chunks = write_chunks(tmp_path, rows=3)
+    copy = os.copy_file_range
+
+    def copy_and_append(*arguments):
+        with chunks[1].open("ab") as chunk:
+            chunk.write(bytes(ROW_BYTES))
+        monkeypatch.undo()
+        return copy(*arguments)
+
+    monkeypatch.setattr(os, "copy_file_range", copy_and_append)
+    with pytest.raises(ChunkError, match="changed while they were copied: run again"):
+        concatenate(chunks, tmp_path / "out.dat")

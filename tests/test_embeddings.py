@@ -5,28 +5,29 @@ The weights are random, with a seed; the released ones are tried where config.ya
 
 import importlib.util
 import os
+import re
 import shutil
-import time
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from concatenate import concatenate
-from embeddings import Label, embed, embed_label, load_pca, postprocess
+from embed import LabelToEmbed, Weights, embed, embed_label, labels_of, load_pca, postprocess
+from embeddings import write_table
 from numpy.lib.stride_tricks import sliding_window_view
 from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
-from split import write_split
+from tables import write_tables
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
-from wavspec.chunk import ChunkError
+from wavspec.chunk import read_tables
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
+from wavspec.run.code import code_digest
+from wavspec.run.digests import content_digest, digest
 from wavspec.run.job import JobError
 from wavspec.run.progress import Progress
-from wavspec.vggish_files import embedding_files
-from workflow import ROOT, Workflow, jobs_named, kill_group, wait_until
+from workflow import ROOT, Workflow, kill_group, wait_until
 
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"),
@@ -74,48 +75,38 @@ class Stage:
     def __init__(self, folder, dataset, vggish, as_configured=None):
         self.folder, self.dataset, self.vggish = folder, dataset, vggish
         self.as_configured = as_configured or dataset
-        self.lines = []
+        self.clips = folder / "wavfile_df.csv"
+        (folder / "embeddings").mkdir(parents=True)
 
     def prepare(self):
-        """Make what the embeddings are made of, all of it anew; return the inputs of `embed`."""
-        (self.folder / "seals").mkdir(exist_ok=True, parents=True)
-        catalogs, tables, chunks = [], [], []
+        """Make what the embeddings are made of, all of it anew; return (tables, chunks)."""
+        tables, chunks = [], []
         for label in find_clips(self.dataset).labels:
             catalog, digest = write_catalog(self.dataset, label, self.folder)
-            table, chunk = (str(self.folder / f"{label}.{digest}{end}") for end in (".csv", ".npy"))
+            chunk = self.folder / f"{label}.{digest}.npy"
+            table = chunk.with_suffix(".csv")
             write_chunk(self.dataset, catalog, chunk, table, SETTINGS)
-            catalogs.append(catalog)
             tables.append(table)
             chunks.append(chunk)
-        split, self.clips = str(self.folder / "split.csv"), str(self.folder / "wavfile_df.csv")
-        write_split(self.dataset, catalogs, 10, 10, split, self.seal("split"))
-        rest = {name: self.folder / name for name in ("spectrograms", "invalid", "summary")}
-        seal = self.seal("concatenate")
-        concatenate(self.as_configured, tables, chunks, split, clips=self.clips, seal=seal, **rest)
-        return {"tables": tables, "chunks": chunks, "clips": self.clips}
+        concatenate(chunks, self.folder / "spectrograms")
+        rows = read_tables(tables, SETTINGS)
+        write_tables(rows, self.as_configured, self.clips, self.folder / "invalid")
+        return tables, chunks
 
-    def seal(self, stage):
-        return self.folder / "seals" / f"{stage}.000000000000.csv"
-
-    def embed(self, inputs=None, checkpoint=None, **changed):
-        """Run the stage; return the labels that it embedded, told by the parts it wrote."""
+    def embed(self, inputs=None, checkpoint=None, threads=2):
+        """Run both stages; return the labels that were embedded, told by the parts that are new."""
         before = self.parts()
-        inputs = inputs or self.prepare()
+        tables, chunks = inputs or self.prepare()
         checkpoint = checkpoint or self.vggish.v1
-        labels = dict(os.path.basename(chunk)[:-4].rsplit(".", 1) for chunk in inputs["chunks"])
-        config = {"vggish_checkpoint": checkpoint[0].removesuffix(".index")}
-        digests = {label: SimpleNamespace(digest=digest) for label, digest in labels.items()}
-        settings = {
-            **inputs,
-            "checkpoint": checkpoint,
-            "pca_params": self.vggish.pca,
-            "parts": embedding_files(config, self.folder, digests),
-            "threads": 2,
-            **{name: self.folder / file for name, file in OUTPUTS.items()},
-            "seal": self.seal("embeddings"),
-            "report": self.lines.append,
-        }
-        embed(**{**settings, **changed})
+        labels = labels_of(
+            [read_tables([table], SETTINGS) for table in tables],
+            chunks,
+            self.folder / "embeddings",
+            digest(content_digest(*checkpoint), code_digest("embed")),
+        )
+        embeddings, pca, table = (self.folder / file for file in OUTPUTS.values())
+        embed(labels, Weights(checkpoint, self.vggish.pca), threads, embeddings, pca)
+        write_table(self.clips, embeddings, table)
         return {label_of(path) for path in self.parts() - before}
 
     def parts(self):
@@ -260,7 +251,7 @@ def test_a_dataset_without_a_valid_clip(tmp_path, vggish_files):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_spectrogram_that_is_not_finite_is_named_and_leaves_no_output(quick, stage, value):
     inputs = stage.prepare()
-    chunk = np.load(inputs["chunks"][1], mmap_mode="r+")
+    chunk = np.load(inputs[1][1], mmap_mode="r+")
     chunk[1, 5, 5] = value
     chunk.flush()
     with pytest.raises(JobError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
@@ -268,26 +259,16 @@ def test_a_spectrogram_that_is_not_finite_is_named_and_leaves_no_output(quick, s
     assert not any((stage.folder / file).exists() for file in OUTPUTS.values())
 
 
-@needs_tensorflow
-def test_tables_of_other_clips_are_refused(stage):
-    inputs = stage.prepare()
-    for name, files in inputs.items():
-        if name != "clips":
-            files.reverse()
-    with pytest.raises(ChunkError, match=r"wavfile_df\.csv does not describe"):
-        stage.embed(inputs)
-
-
 def test_an_embedding_that_is_not_finite_is_named(tmp_path):
     chunk = tmp_path / "no.npy"
     np.save(chunk, np.zeros((3, 96, 64)))
-    label = Label(chunk, None, ["a.wav", "b.wav", "c.wav"], np.array([True, False, True]))
+    label = LabelToEmbed(chunk, None, ["a.wav", "b.wav", "c.wav"], np.array([True, False, True]))
 
     def network(examples):
         return np.array([[0.0] * 128, [np.inf] * 128], np.float32)
 
     with pytest.raises(JobError, match=r"clip 'c.wav': NaN .* embedding"):
-        embed_label(label, network, 64, Progress(2, print))
+        embed_label(label, network, 64, Progress(2))
 
 
 def truncated(files, folder, number):
@@ -379,32 +360,20 @@ def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
         load_pca(path)
 
 
-def test_progress_tells_the_rest(monkeypatch):
-    lines = []
-    clock = iter([0.0, 10.0, 30.0, 30.0, 40.0, 40.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    progress = Progress(4000, lines.append)
-    progress.add(1000, "embedded")
-    progress.add(2000, "embedded")
-    progress.add(1000, "embedded")
-    assert lines == [
-        "3,000 of 4,000 clips embedded, 100 clips/s, 0 min 10 s left",
-        "4,000 of 4,000 clips embedded, 100 clips/s, 0 min 0 s left",
-    ]
-
-
 def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
     assert "embeddings" not in workflow.planned()
     # TensorFlow as where it is not installed.
     shadow = workflow.folder / "shadow"
     shadow.mkdir()
     (shadow / "tensorflow.py").write_text("raise ModuleNotFoundError('No module tensorflow')")
-    asked = {"vggish_checkpoint": shadow / "tensorflow.py", "vggish_pca": shadow / "tensorflow.py"}
+    pca = shadow / "pca.npz"
+    np.savez(pca, pca_eigen_vectors=np.eye(128), pca_means=np.ones(128))
+    asked = {"vggish_checkpoint": shadow / "tensorflow.py", "vggish_pca": pca}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(shadow))
         workflow.snakemake()
         output = workflow.snakemake("embeddings", check=False, **asked).stdout
-    assert "No module tensorflow: `make` installs it, or `make tensorflow`" in output
+    assert re.search(r"cause: .*tensorflow.*\. Run `make clean`, then `make tensorflow`", output)
 
     output = workflow.snakemake("embeddings", "--dry-run", check=False).stdout
     assert "config key 'vggish_checkpoint': 'vggish/vggish_model.ckpt' is not a file" in output
@@ -418,11 +387,10 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
         ending = file.partition(".ckpt")[2]
         os.symlink(file, f"{settings['vggish_checkpoint']}{ending}")
     output = workflow.snakemake("embeddings", **settings).stdout
-    log = (workflow.results / "logs" / "embeddings.log").read_text()
-    for text in (output, log):
-        assert "TensorFlow 2" in text
-        assert "2 threads" in text
-        assert "6 of 6 clips embedded" in text
+    assert "6 embeddings, 3 of 3 labels embedded anew" in output
+    log = (workflow.results / "logs" / "embed.log").read_text()
+    for text in ("TensorFlow 2", "2 threads", "6 of 6 clips embedded"):
+        assert text in log
 
     clean, configured = tmp_path / "clean", workflow.as_configured()
     stage = Stage(clean, workflow.dataset, vggish_files, configured)
@@ -430,22 +398,49 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
     assert outputs(workflow) == stage.outputs()
     assert workflow.planned("embeddings", **settings) == set()
 
-    # Neither records nor times decide.
+    # Neither records nor times decide, but for a stage of a second.
     shutil.rmtree(workflow.folder / ".snakemake")
     copied = workflow.folder / "copied"
     workflow.results = shutil.copytree(workflow.results, copied, copy_function=shutil.copy)
-    assert workflow.planned("embeddings", **settings) == set()
+    assert workflow.planned("embeddings", **settings) <= {"embeddings"}
 
     write_wav(workflow.dataset / "no" / "0.wav", seed=7)
-    dry_run = workflow.snakemake("embeddings", "--dry-run", **settings).stdout
-    assert "embeddings" in jobs_named(dry_run)
-    assert "1 of 3 labels to embed: no\n" in dry_run
     before = parts(workflow)
-    workflow.snakemake("embeddings", **settings)
+    jobs = {"catalog", "spectrograms no", "split", "tables", "embed", "embeddings"}
+    assert workflow.run("embeddings", **settings) == jobs
     assert [label_of(part) for part in parts(workflow) - before] == ["no"]
     assert [label_of(part) for part in before - parts(workflow)] == ["no"]
     stage.embed()
     assert outputs(workflow) == stage.outputs()
+
+    # What does not touch the values embeds nothing.
+    embedded = (workflow.results / "wavfile_embed.dat").stat()
+    workflow.dataset = workflow.dataset.rename(tmp_path / "moved")
+    assert workflow.run("embeddings", **settings) == {"tables", "embeddings"}
+    for side in ("validation", "testing"):
+        (workflow.dataset / f"{side}_list.txt").write_text("no/0.wav\n")
+    assert workflow.run("embeddings", **settings) == {"split", "tables", "embeddings"}
+    assert (workflow.results / "wavfile_embed.dat").stat().st_ino == embedded.st_ino
+    assert str(workflow.as_configured()) in (workflow.results / "wavfile_embed.csv").read_text()
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 20)
+
+
+@needs_tensorflow
+def test_damaged_outputs_are_made_again_from_the_parts(workflow, vggish_files):
+    settings = {"vggish_checkpoint": vggish_files.v1[0], "vggish_pca": vggish_files.pca}
+    workflow.snakemake("embeddings", **settings)
+    right = outputs(workflow)
+    jobs = {"embeddings": {"embed", "embeddings"}, "pca": {"embed", "embeddings"}}
+    for number, (output, name) in enumerate(OUTPUTS.items()):
+        damage = (cut, os.remove, lambda path: os.truncate(path, 0))[number]
+        damage(workflow.results / name)
+        before = parts(workflow)
+        assert workflow.run("embeddings", **settings) == jobs.get(output, {"embeddings"})
+        assert outputs(workflow) == right and parts(workflow) == before
+    assert workflow.planned("embeddings", **settings) == set()
 
 
 @needs_tensorflow

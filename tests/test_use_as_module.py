@@ -24,7 +24,7 @@ rule count_clips:
 """
 JOBS = {
     *("catalog", "spectrograms go", "spectrograms no", "spectrograms yes"),
-    *("split", "concatenate", "pictures"),
+    *("split", "tables", "concatenate", "pictures"),
 }
 
 

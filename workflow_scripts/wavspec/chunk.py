@@ -6,6 +6,7 @@ that describes each row of the chunk.
 """
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,7 @@ class TableRow(NamedTuple):
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
     example: int = 0  # which of the clip's, from 0
-    note: str = ""  # why it is likely worthless, though valid, see audio.Waveform and audio.worthless
+    note: str = ""  # why it is likely worthless, though valid, see audio.worthless
 
 
 def settings_of(config):
@@ -91,8 +92,13 @@ def read_table(path, settings):
     """
     import pandas as pd
 
+    content = Path(path).read_bytes()
+    if not content.endswith(b"\n"):  # pandas would read the row that was cut
+        raise ChunkError(f"{path} is damaged: its last row is not whole")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
+        table = pd.read_csv(
+            io.BytesIO(content), dtype=str, keep_default_na=False, lineterminator="\n"
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
     if list(table.columns) != list(TableRow._fields):

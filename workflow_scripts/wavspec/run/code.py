@@ -16,7 +16,8 @@ from .errors import JobError
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 REQUIREMENTS = SCRIPTS.parent / "requirements"
-IMPORT = re.compile(r"^ *(?:from +([\w.]+) +)?import +\(?([\w., ]*)", re.MULTILINE)
+# Not ast: it takes ten times as long, which every label's job would wait for.
+IMPORT = re.compile(r"^ *(?:from +([\w.]+) +)?import +(\([^)]*\)|.*)", re.MULTILINE)
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
 
 
@@ -30,11 +31,14 @@ def code_of(stage):
     files, others = [SCRIPTS / f"{stage}.py"], set()
     for file in files:
         for module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
-            names = [name.split()[0] for name in names.split(",") if name.strip()]
-            for candidate in [module, *(f"{module}.{name}" for name in names)] if module else names:
-                path = module_file(candidate, file.parent)
+            names = re.sub(r"#.*|[()]", "", names).split(",")
+            names = [name.split()[0] for name in names if name.strip()]
+            if module:  # each name may be a module in it
+                names = [module, *(f"{module.removesuffix('.')}.{name}" for name in names)]
+            for name in names:
+                path = module_file(name, file.parent)
                 if path is None:
-                    others.add(candidate.partition(".")[0])
+                    others.add(name.partition(".")[0])
                 elif path not in files and path.parent.name != "run":
                     files.append(path)
     return files, others
@@ -84,14 +88,18 @@ def check_installed(stage):
         package, pinned, command = pins()[module]
         cure = f"Run `make clean`, then `{command}`."
         spec = find_spec(module)
-        if spec is None:
+        if spec is None or spec.origin is None:  # None where a removed package left a folder
             raise JobError(f"{package} is not installed, {package} {pinned} is pinned. {cure}")
         folder = os.path.dirname(spec.origin)
         site = os.path.dirname(folder) if spec.submodule_search_locations else folder
         if os.path.isdir(f"{site}/{package.replace('-', '_')}-{pinned}.dist-info"):
             continue
         # Not at the top: it takes as long to import as this whole check.
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        if (installed := version(package)) != pinned:
+        try:
+            installed = version(package)
+        except PackageNotFoundError:
+            installed = "of unknown version"
+        if installed != pinned:
             raise JobError(f"{package} {installed} is installed, {pinned} is pinned. {cure}")

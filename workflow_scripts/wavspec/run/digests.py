@@ -6,6 +6,7 @@ exists, wherever it was moved or copied.
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 PATTERN = "[0-9a-f]{12}"
@@ -64,4 +65,7 @@ def remove_superseded(folder, current):
     has_digest = re.compile(rf".*\.{PATTERN}")
     for file in Path(folder).glob("*"):
         if file.stem not in current and has_digest.fullmatch(file.stem):
-            file.unlink(missing_ok=True)
+            if file.is_dir():  # the unfinished files of a job that was killed
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)

@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
-from .code import code_of, pins
-from .job import DONE
+from .code import SCRIPTS, code_of, pins
+from .files import nearest_existing
+from .job import DONE, STOPPED
 
 NAMED = 5  # failures at most: what fits on a screen
 
@@ -26,8 +28,9 @@ def describe(snakemake_log):
     """
     text = read(snakemake_log)
     # A job that failed and was repeated may have ended well.
+    no_failure = (f"{DONE}\n", f"{STOPPED}\n")
     failures = {
-        log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(f"{DONE}\n")
+        log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(no_failure)
     }
     # Of a group, some may not have begun.
     failures = {log: failures[log] for log in failures if os.path.exists(log)} or failures
@@ -65,8 +68,11 @@ def stage_of_log(log):
     return Path(log).stem if folder == "logs" else folder
 
 
+@cache
 def import_error(stage):
     """Return which package of a stage cannot be imported here and why, or ""."""
+    if not (SCRIPTS / f"{stage}.py").exists():  # a rule of a workflow that uses this one
+        return ""
     for module in sorted(code_of(stage)[1] & pins().keys()):
         command = [sys.executable, "-c", f"import {module}"]
         process = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -77,5 +83,5 @@ def import_error(stage):
 
 
 def killed(log):
-    free = shutil.disk_usage(os.path.dirname(log)).free
+    free = shutil.disk_usage(nearest_existing(log)).free
     return f"the log does not say: killed, or no room to write it ({free:,} bytes free)"

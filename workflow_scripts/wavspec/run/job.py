@@ -13,7 +13,8 @@ from .code import check_installed
 from .errors import JobError
 from .files import whole
 
-DONE = "done"  # the last line of the log of a job that ended well
+# The last line of the log of a job that ended well, and of one that the user stopped.
+DONE, STOPPED = "done", "stopped by Ctrl-C"
 
 warnings, last_words = [], []  # of this job
 
@@ -100,7 +101,7 @@ def words_for(error):
     if isinstance(error, JobError | OSError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by Ctrl-C"
+        return STOPPED
     return traceback.format_exc()
 
 
