@@ -11,6 +11,7 @@ from snakemake.utils import validate
 
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
+from wavspec.chunk import settings_of
 from wavspec.clip import file_name_of
 from wavspec.dataset import find_clips
 from wavspec.run import configuration
@@ -45,7 +46,7 @@ except JobError as error:
 # demo, demo/ and ./demo are the same folder.
 DATASET = str(Path(config["dataset"]).expanduser())
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
-SETTINGS = {"short_clips": config["short_clips"]}
+SETTINGS = settings_of(config)
 # What the spectrograms are made by.
 MADE_BY = {**made_by("spectrograms"), **SETTINGS}
 MAIN = workflow.is_main_process
@@ -87,7 +88,7 @@ def find_labels():
         if not config["replace_results"]:
             plan.check_dataset(DATASET)
         if config["check_room"]:
-            plan.check_room()
+            plan.check_room(cut=config["long_clips"] == "cut")
     except JobError as error:
         refuse(error)
     for line in dataset.warnings:

@@ -18,6 +18,5 @@ rule tables:
     params:
         dataset=lambda wildcards: DATASET,
         warnings=lambda wildcards: WARNINGS,
-        split_stamp=lambda wildcards: STAMPS["split"].path,
     script:
         "../workflow_scripts/tables.py"

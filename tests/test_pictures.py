@@ -13,7 +13,7 @@ import pictures
 import pytest
 from matplotlib import colormaps, image
 from spectrograms import write_chunk
-from wavs import make_dataset, write_catalog, write_wav
+from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
 from wavspec.chunk import TableRow, read_tables
 from wavspec.front_end import MEL_WEIGHTS
@@ -34,7 +34,7 @@ def chunks_of(dataset, labels, folder):
         catalog, _ = write_catalog(dataset, label, folder)
         tables.append(catalog.with_suffix(".csv"))
         chunks.append(catalog.with_suffix(".npy"))
-        write_chunk(dataset, catalog, chunks[-1], tables[-1])
+        write_chunk(dataset, catalog, chunks[-1], tables[-1], SETTINGS)
     return tables, chunks
 
 
@@ -45,7 +45,7 @@ def drawn(tables, chunks, folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         *svg_files, page = outputs.values()
-        rows = read_tables(tables, {"short_clips": "invalid"})
+        rows = read_tables(tables, SETTINGS)
         pictures.draw(rows, chunks, svg_files, page)
     return outputs
 

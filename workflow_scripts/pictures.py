@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
     FRAME_LENGTH,
@@ -322,6 +322,6 @@ def page_of_invalid(rows):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        rows = read_tables(snakemake.input.tables, {"short_clips": snakemake.config["short_clips"]})
+        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
         pictures = [outputs.spectrograms, outputs.outcomes, outputs.lengths]
         draw(rows, snakemake.input.chunks, pictures, outputs.invalid)

@@ -1,6 +1,6 @@
 """Who speaks in each clip, and whether it is for training, validation or testing."""
 
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.lists import LISTS, lists_digest, read_lists
 from wavspec.run.errors import JobError
 from wavspec.run.job import job, warn
@@ -42,7 +42,7 @@ if "snakemake" in globals():
     with job(snakemake) as outputs:
         config = snakemake.config
         for warning in write_split(
-            read_tables(snakemake.input.tables, {"short_clips": config["short_clips"]}),
+            read_tables(snakemake.input.tables, settings_of(config)),
             snakemake.params.dataset,
             config["path_pattern"],
             config["split"],

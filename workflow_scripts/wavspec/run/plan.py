@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..chunk import ROW_BYTES, ChunkError, read_catalog
+from ..front_end import EXAMPLE_HOP_LENGTH
 from .digests import digest_in, name_in
 from .errors import JobError
 from .files import nearest_existing
@@ -87,11 +88,15 @@ class Plan(NamedTuple):
                 "--config replace_results=true"
             )
 
-    def check_room(self):
-        """Raise JobError if the file system of the results lacks the room for them."""
+    def check_room(self, cut):
+        """Raise JobError if the file system of the results lacks the room for them.
+
+        Args:
+            cut: whether long clips are cut into several rows.
+        """
         # Chunks, and all of them once more in one file, which replaces an earlier one.
-        rows = sum(rows_of(self.labels[name].clips) for name in self.missing)
-        all_rows = sum(rows_of(label.clips) for label in self.labels.values())
+        rows = sum(rows_of(self.labels[name].clips, cut) for name in self.missing)
+        all_rows = sum(rows_of(label.clips, cut) for label in self.labels.values())
         earlier = Path(self.results, "wavfile_spec.dat")
         replaced = earlier.stat().st_blocks * 512 if earlier.exists() else 0
         needed = ROW_BYTES * (rows + all_rows) - replaced
@@ -105,8 +110,12 @@ class Plan(NamedTuple):
             )
 
 
-def rows_of(clips):
-    return len(clips)
+def rows_of(clips, cut):
+    """Return about how many rows clips take; exactly, for 16-bit mono files at 16 kHz."""
+    if not cut:
+        return len(clips)
+    example = 2 * EXAMPLE_HOP_LENGTH  # bytes
+    return sum(max(1, (clip.size or 0) // example) for clip in clips)
 
 
 def first_clip(table):
