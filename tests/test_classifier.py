@@ -669,6 +669,11 @@ def test_what_a_change_trains_anew(words, tmp_path):
     outputs = json.loads(stamp.read_text())["outputs"]
     assert {os.path.basename(file) for file in outputs} == {path.name for path in folder.iterdir()}
 
+    report = words.folder / "report.html"
+    words.snakemake("classifier", "--report", report, **epoch)
+    for title in ("Doubtful clips", "Learning curve", "Confusion matrix"):
+        assert title in report.read_text()
+
     assert words.planned("classifier", **epoch) == set()
     shutil.rmtree(words.folder / ".snakemake")
     assert words.planned("classifier", **epoch) == set()
