@@ -25,6 +25,8 @@ def put_python_first():
 
     A rule that runs in a conda environment of its own finds that one's before it.
     """
+    # A Python with a safe path would not find the modules beside a script.
+    os.environ.pop("PYTHONSAFEPATH", None)
     os.environ["PATH"] = os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     )
