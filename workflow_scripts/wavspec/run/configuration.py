@@ -30,6 +30,20 @@ def put_python_first():
     )
 
 
+def files_read(own, files):
+    """Return the project's configuration file and then the others, as paths that work from here.
+
+    Args:
+        own: the project's configuration file.
+        files: all files that Snakemake has read: without `own` if this workflow is a module of
+            another, to which they belong.
+    """
+    paths = dict.fromkeys(map(os.path.realpath, files))
+    own = os.path.realpath(own)
+    others = paths.keys() - {own} if own in paths else ()
+    return [os.path.relpath(path) for path in (own, *sorted(others))]
+
+
 def with_numbers(config):
     """Return `config` with the numbers in its sections as numbers.
 
