@@ -123,6 +123,29 @@ def test_a_pattern_that_cannot_be_used_is_refused(tmp_path, pattern, fault):
     assert labels_of(dataset, example) == {"yes": ["yes/1.flac"]}
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["a/notes.txt"], "there is no audio file in {folder!r}. Give the folder that holds"),
+        (
+            ["a/1.mp3", "b/2.MP3", "b/3.flac"],
+            "there is no .wav file in {folder!r}, but 2 .mp3, 1 .flac, such as 'a/1.mp3'. "
+            "To use them as they are, set path_pattern: '((.*/)?(?P<label>[^/]+)/)?[^/]+\\.mp3'",
+        ),
+        (
+            ["a/1.m4a"],
+            "there is no .wav file in {folder!r}, but 1 .m4a, such as 'a/1.m4a'. "
+            "Convert them to WAV, for example: ffmpeg -i 'a/1.m4a' 'a/1.wav'",
+        ),
+    ],
+)
+def test_a_dataset_without_wav_files_is_refused(tmp_path, files, message):
+    dataset = os.fspath(make_files(tmp_path, files))
+    with pytest.raises(JobError) as error:
+        find_clips(dataset)
+    assert f"config key 'dataset': {message.format(folder=dataset)}" in str(error.value)
+
+
 def test_a_side_that_is_none_is_refused(tmp_path):
     dataset = make_files(tmp_path, ["fold1/yes/1.wav", "Train/yes/1.wav"])
     with pytest.raises(JobError, match=r"'split' takes 'fold1' from 'fold1/yes/1.wav'"):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .code import code_of, pins
-from .job import DONE
+from .job import DONE, STOPPED
 
 NAMED = 5  # failures at most: what fits on a screen
 
@@ -26,8 +26,9 @@ def describe(snakemake_log):
     """
     text = read(snakemake_log)
     # A job that failed and was repeated may have ended well.
+    no_failure = (f"{DONE}\n", f"{STOPPED}\n")
     failures = {
-        log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(f"{DONE}\n")
+        log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(no_failure)
     }
     # Of a group, some may not have begun.
     failures = {log: failures[log] for log in failures if os.path.exists(log)} or failures

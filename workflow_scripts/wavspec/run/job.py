@@ -14,7 +14,9 @@ from .errors import JobError
 from .files import whole
 from .stamps import stage_of, stamps_of, write_stamp
 
-DONE = "done"  # the last line of the log of a job that ended well
+# The last line of the log of a job that ended well, and of one that the user stopped.
+DONE = "done"
+STOPPED = "stopped by Ctrl-C"
 
 warnings, last_words = [], []  # of this job
 
@@ -98,7 +100,7 @@ def words_for(error):
     if isinstance(error, JobError | OSError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "stopped by Ctrl-C"
+        return STOPPED
     return traceback.format_exc()
 
 
