@@ -3,13 +3,14 @@
 # make slurm      set up for `snakemake --profile slurm`
 # make tensorflow set up for `snakemake embeddings` and `snakemake classifier`
 # make lint       what CI checks of style
+# make pictures   docs/spectrograms.png, which the README shows, anew from the demo clips
 # make bench      speed beside the original front end; CLIPS=105835 for the full size
 PYTHON ?= python3
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
 
 .DEFAULT_GOAL := run
-.PHONY: run setup slurm tensorflow test lint bench requirements clean
+.PHONY: run setup slurm tensorflow test lint bench pictures requirements clean
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
@@ -36,15 +37,19 @@ lint: .venv/test
 bench: .venv/test
 	PYTHONPATH=workflow_scripts:tests $(bin)/python benchmarks/bench.py --clips $(CLIPS)
 
+pictures: setup
+	$(bin)/snakemake --cores $(CORES) --config dataset=demo results=.venv/demo
+	PYTHONPATH=workflow_scripts $(bin)/python docs/draw.py .venv/demo docs/spectrograms.png
+
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo '$(PYTHON) is older than Python 3.11: name a newer one, make PYTHON=python3.12'; exit 1; }
+	@$(PYTHON) requirements/check.py
 	@$(PYTHON) -m venv .venv \
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
 # Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
 # The sets are complete, so that pip need not look for what else they need.
 .venv/%: requirements/%.txt | .venv/bin/python
+	@$(bin)/python requirements/check.py $*
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
 	@# pip would compile on one core. Some packages hold files for other versions of Python.

@@ -7,11 +7,17 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# The configuration in the folder that snakemake is called from, or else the one beside this file.
-beside = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
+# The project's own configuration has the defaults. One in the folder that snakemake is called from
+# goes on top of it.
+OWN_CONFIG = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
 
 
-configfile: next(filter(os.path.exists, ["config.yaml", beside]))
+configfile: OWN_CONFIG
+
+
+if os.path.exists("config.yaml") and not os.path.samefile("config.yaml", OWN_CONFIG):
+
+    configfile: "config.yaml"
 
 
 report: "report/workflow.rst"
@@ -45,6 +51,7 @@ onstart:
     # Ctrl-C reaches all processes of the terminal. A job that is still starting would answer with a
     # hundred lines of Snakemake's. So jobs start deaf to it, and `job` makes them listen.
     shell.prefix("set -euo pipefail; trap '' INT; ")
+    print_where_to_follow(log[0])
 
 
 onsuccess:

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from spectrograms import write_chunk
-from wavs import original_examples, write_catalog
-from wavspec.audio import PLAIN_HEADER, InvalidClipError, read_clip
+from wavs import SETTINGS, original_examples, write_catalog
+from wavspec.audio import FAINT, PLAIN_HEADER, InvalidClipError, read_clip
 from wavspec.chunk import ROW_BYTES
 from wavspec.front_end import (
     EXAMPLE_LENGTH,
@@ -107,8 +107,14 @@ def front_end(paths):
     batch = ExampleBatch()
     for first in range(0, len(paths), batch.SIZE):
         for i, path in enumerate(paths[first : first + batch.SIZE]):
-            batch.samples[i] = read_clip(path)[0][:EXAMPLE_LENGTH]
+            batch.samples[i] = read_clip(path).samples[:EXAMPLE_LENGTH]
         batch.log_mel()
+        may_be_faint(batch)
+
+
+def may_be_faint(batch):
+    """The part of looking for worthless clips that each clip costs, see `write_rows`."""
+    return np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
 
 
 def seconds(function, *arguments):
@@ -128,7 +134,7 @@ def time_of_steps(paths):
     """{step: us a clip} of the front end."""
     batch = ExampleBatch()
     for i, path in enumerate(paths[: batch.SIZE]):
-        batch.samples[i] = read_clip(path)[0][:EXAMPLE_LENGTH]
+        batch.samples[i] = read_clip(path).samples[:EXAMPLE_LENGTH]
     batch.log_mel()
     windowed, magnitude = batch._windowed, batch._magnitude
     mel = np.ones((len(windowed), 64))
@@ -149,6 +155,7 @@ def time_of_steps(paths):
         "magnitude": lambda: np.abs(batch._spectrum, out=magnitude),
         "mel bands": lambda: batch._mel_product(magnitude, mel),
         "log": lambda: np.log(np.add(mel, LOG_OFFSET, out=mel), out=mel).fill(1.0),
+        "worthless?": lambda: may_be_faint(batch),
     }
     repeats = len(paths) // batch.SIZE
     times = {}
@@ -215,6 +222,56 @@ def available_memory():
     return 1024 * int(re.search(r"MemAvailable: +(\d+) kB", text)[1])
 
 
+def compare_lengths(paths, folder, rounds=7):
+    """(us an example of clips of one example, of clips of about 40 s, median ratio of the rounds).
+
+    The long clips hold the samples of 40 short ones each.
+    """
+    samples = [np.frombuffer(Path(path).read_bytes()[44:], "<i2") for path in paths]
+    (folder / "lengths" / "long").mkdir(parents=True)
+    (folder / "lengths" / "short").mkdir()
+    for number, path in enumerate(paths):
+        os.link(path, folder / "lengths" / "short" / f"{number}.wav")
+    for first in range(0, len(paths), 40):
+        long = folder / "lengths" / "long" / f"{first}.wav"
+        write_plain(long, np.concatenate(samples[first : first + 40]))
+    settings = {**SETTINGS, "long_clips": "cut"}
+
+    def per_example(label):
+        catalog, digest = write_catalog(folder / "lengths", label, folder, settings)
+        chunk = folder / f"{label}.{digest}.npy"
+        start = time.perf_counter()
+        counts = write_chunk(
+            folder / "lengths", catalog, chunk, chunk.with_suffix(".csv"), settings
+        )
+        return 1e6 * (time.perf_counter() - start) / counts["examples"]
+
+    times = [(per_example("short"), per_example("long")) for _ in range(rounds)]
+    shutil.rmtree(folder / "lengths")
+    short, long = (statistics.median(column) for column in zip(*times, strict=True))
+    return short, long, statistics.median(long / short for short, long in times)
+
+
+def compare_starts(path, folder, rounds=15):
+    """(s to import numpy, s of the job of a label of one clip, median ratio of the rounds)."""
+    (folder / "start" / "zero").mkdir(parents=True)
+    os.link(path, folder / "start" / "zero" / "0.wav")
+    catalog, digest = write_catalog(folder / "start", "zero", folder)
+    chunk = folder / f"start.{digest}.npy"
+    options = {
+        **{"dataset": folder / "start", "catalog": catalog, "chunk": chunk},
+        **{"table": chunk.with_suffix(".csv"), "log": folder / "start.log", "threads": 1},
+        **{"short-clips": "invalid", "long-clips": "invalid"},
+    }
+    job = [sys.executable, ROOT / "workflow_scripts" / "spectrograms.py"]
+    job += [str(text) for name in options for text in (f"--{name}", options[name])]
+    numpy_alone = [sys.executable, "-c", "import numpy"]
+    run = subprocess.check_call
+    times = [(seconds(run, numpy_alone), seconds(run, job)) for _ in range(rounds)]
+    alone, whole = (statistics.median(column) for column in zip(*times, strict=True))
+    return alone, whole, statistics.median(whole / alone for alone, whole in times)
+
+
 def chunk_memory(dataset, clips, folder):
     """Peak MB of a process that makes the chunk of a label of `clips` clips (links to one)."""
     clip = next(path for path in dataset.glob("zero/*.wav"))
@@ -239,7 +296,7 @@ def main():
         return notebook(*arguments.notebook)
     if arguments.chunk:
         chunk = Path(arguments.chunk[1]).with_suffix(".npy")
-        return write_chunk(*arguments.chunk, chunk, chunk.with_suffix(".csv"))
+        return write_chunk(*arguments.chunk, chunk, chunk.with_suffix(".csv"), SETTINGS)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = benchmark(Path(folder), arguments.clips)
     print(report)
@@ -261,6 +318,8 @@ def benchmark(folder, clips):
 
     original, ours, ratio = compare_front_ends(valid)
     steps = time_of_steps(valid)
+    short, long, of_lengths = compare_lengths(valid, folder)
+    alone, job, of_starts = compare_starts(valid[0], folder)
     memory = [chunk_memory(dataset, count, folder) for count in (4_052, 40_000)]
 
     both_outputs = 2 * clips * ROW_BYTES  # of the notebook: in its memory, and as a file
@@ -303,6 +362,9 @@ def benchmark(folder, clips):
 | peak memory, MB | {loop_memory} | {memory[0]} (4,052 clips a label), {memory[1]} (40,000) | |
 
 Front end, us a clip: {breakdown}
+
+Clips of 40 s that are cut: {long:.0f} us an example; of one example: {short:.0f}; {of_lengths:.2f}
+times as long. A label of one clip: {job:.2f} s; `import numpy`: {alone:.2f}; {of_starts:.2f} times.
 """
 
 

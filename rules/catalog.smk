@@ -3,11 +3,15 @@ rule catalog:
     output:
         catalogs=of_all_labels("<results>/catalog/{label}.{digest}.csv"),
         labels="<results>/catalog.csv",
-        stamp=stamp("catalog", LABELS),
+        made_by="<results>/catalog.json",
+        stamp=stamp("catalog", DIGESTS),
     log:
         "<results>/logs/catalog.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
+    params:
+        dataset=lambda wildcards: DATASET,
+        made_by=MADE_BY,
     script:
         "../workflow_scripts/catalog.py"

@@ -9,9 +9,11 @@ rule classifier:
     """A classifier of spoken words, trained and tested; on demand."""
     input:
         examples=ancient(EXAMPLES),
+        # For the page of doubtful clips.
+        spectrograms=ancient("<results>/wavfile_spec.dat"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
-        stamps=after(EXAMPLES_STAGE, "tables", "split"),
+        stamps=after("concatenate", EXAMPLES_STAGE, "tables", "split"),
     output:
         model="<results>/classifier/model.keras",
         metrics="<results>/classifier/metrics.json",
@@ -19,12 +21,13 @@ rule classifier:
         history="<results>/classifier/history.csv",
         learning_curve=[
             "<results>/classifier/learning_curve.png",
-            shown("classifier/learning_curve.svg", "Classifier"),
+            shown("classifier/learning_curve.svg", "Classifier", result="Learning curve"),
         ],
         confusion_matrix=[
             "<results>/classifier/confusion_matrix.png",
-            shown("classifier/confusion_matrix.svg", "Classifier"),
+            shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix"),
         ],
+        doubtful=shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear"),
         # Not the dataset's path: after a move, nothing is trained again.
         stamp=stamp(
             "classifier",
@@ -40,11 +43,11 @@ rule classifier:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        # In minutes, at 600 clips a second: what two busy cores do.
+        # In minutes, at 300 clips a second: what two busy cores do.
         runtime=lambda wildcards, attempt: attempt
-        * (10 + CLIPS * config["classifier"]["epochs"] // 36_000),
+        * (10 + CLIPS * config["classifier"]["epochs"] // 18_000),
     params:
-        # Not an output: Snakemake would delete it before the job that goes on from it.
-        state=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}.npz",
+        # Not an output, because Snakemake would delete it before a job that resumes from it.
+        backup=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}",
     script:
         "../workflow_scripts/classifier.py"

@@ -3,34 +3,59 @@ import atexit
 import csv
 import json
 import os
+import re
+import shlex
 import sys
-from typing import NamedTuple
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 SCRIPTS = os.path.normpath(f"{os.path.dirname(workflow.snakefile)}/../workflow_scripts")
 sys.path.append(SCRIPTS)
-from wavspec.dataset import file_name_of, find_clips
-from wavspec.run.code import code_digest, label_digest
-from wavspec.run.configuration import check_results, in_plain_words, put_python_first, with_numbers
-from wavspec.run.digests import PATTERN, content_digest, digest
+from wavspec.chunk import settings_of
+from wavspec.clip import file_name_of
+from wavspec.dataset import find_clips
+from wavspec.run import configuration
+from wavspec.run.code import label_digest, made_by
+from wavspec.run.digests import PATTERN, digest
+from wavspec.run.errors import JobError
 from wavspec.run.failures import describe
-from wavspec.run.job import JobError
-from wavspec.run.plan import labels_to_compute, surprises
+from wavspec.run.plan import LabelPlan, Plan
 from wavspec.run.stamps import Stamp
 
-put_python_first()
-config.update(with_numbers(config))
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def refuse(error):
+    """End with a message about the configuration or the dataset, and no line of this file."""
+    say(error)
+    sys.exit(1)
+
+
+configuration.put_python_first()
+config.update(configuration.with_numbers(config))
 try:
     validate(config, "../schemas/config.schema.yaml")
+    configuration.check_shares(config["split"])
 except WorkflowError as error:
-    raise WorkflowError(in_plain_words(error.__context__)) from error
+    refuse(configuration.in_plain_words(error.__context__))
+except JobError as error:
+    refuse(error)
 
-DATASET = os.path.expanduser(config["dataset"])
+# demo, demo/ and ./demo are the same folder.
+DATASET = str(Path(config["dataset"]).expanduser())
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
-SETTINGS = {"short_clips": config["short_clips"]}
+SETTINGS = settings_of(config)
+# What the spectrograms are made by.
+MADE_BY = {**made_by("spectrograms"), **SETTINGS}
 MAIN = workflow.is_main_process
+
+own, *others = configuration.files_read(OWN_CONFIG, workflow.configfiles)
+if MAIN and others:
+    say(f"Configuration: {', '.join(others)}. Keys that are not there are as in {own}")
 
 
 pathvars:
@@ -53,43 +78,43 @@ envvars:
     DECIDED,
 
 
-class LabelPlan(NamedTuple):
-    digest: str  # of all that its spectrograms are made of
-    clips: int  # how many
-
-
-def say(line):
-    print(line, file=sys.stderr, flush=True)
-
-
 def find_labels():
-    """Return {label as it stands in names of files: LabelPlan}, in row order; say what is to do."""
+    """Return {label as it stands in names of files: LabelPlan}, in row order, and warnings.
+
+    Say what is to do, and end here if that cannot be what the user wants.
+    """
     try:
-        dataset = find_clips(DATASET)
-        check_results(RESULTS)
+        dataset = find_clips(DATASET, config["path_pattern"])
+        configuration.check_results(RESULTS)
+        labels = {
+            file_name_of(label): LabelPlan(label_digest(clips, SETTINGS), clips)
+            for label, clips in dataset.labels.items()
+        }
+        plan = Plan.of(RESULTS, labels)
+        if not config["replace_results"]:
+            plan.check_dataset(DATASET)
+        if config["check_room"]:
+            plan.check_room(cut=config["long_clips"] == "cut")
     except JobError as error:
-        raise WorkflowError(str(error))
-    clips = {file_name_of(label): dataset.labels[label] for label in dataset.labels}
-    labels = {
-        name: LabelPlan(label_digest(clips[name], SETTINGS), len(clips[name])) for name in clips
-    }
-    for line in surprises(DATASET, dataset, labels, RESULTS):
+        refuse(error)
+    for line in dataset.warnings:
         say(f"Warning: {line}")
-    say(labels_to_compute(labels, clips, RESULTS))
-    return labels
+    say(plan.in_words(MADE_BY))
+    return labels, dataset.warnings
 
 
 def decided_labels():
-    """Return what `find_labels` did, from the table that the catalog's job wrote."""
+    """Return {label: LabelPlan} as the main process decided, from the table of the catalog's job."""
     with open(f"{RESULTS}/catalog.csv", encoding="utf-8", newline="") as file:
         return {
-            row["label"]: LabelPlan(row["digest"], int(row["clips"]))
+            row["label"]: LabelPlan(row["digest"], range(int(row["clips"])))
             for row in csv.DictReader(file)
         }
 
 
-LABELS = find_labels() if MAIN else decided_labels()
-CLIPS = sum(label.clips for label in LABELS.values())
+LABELS, WARNINGS = find_labels() if MAIN else (decided_labels(), [])
+DIGESTS = [(name, label.digest) for name, label in LABELS.items()]
+CLIPS = sum(len(label.clips) for label in LABELS.values())
 
 STAMPS = {}  # {stage: Stamp}
 EVERY_RUN = []  # the stages that belong to `rule all`
@@ -104,15 +129,14 @@ def stamp(stage, *made_of, on_demand=False):
             The code of the stage and the versions of its packages are found and added.
         on_demand: whether the stage runs only if it is asked for by its name.
     """
-    of_node = json.loads(os.environ[DECIDED])
+    decided = json.loads(os.environ[DECIDED])
     if MAIN:
-        STAMPS[stage] = Stamp.of(RESULTS, stage, digest(made_of, code_digest(stage)))
+        STAMPS[stage] = Stamp.of(RESULTS, stage, digest(made_of, made_by(stage)))
         if damage := STAMPS[stage].damage:
-            say(f"{damage} is not as the workflow wrote it: {stage} is due")
-        of_node[stage] = STAMPS[stage].path
-        os.environ[DECIDED] = json.dumps(of_node)
+            say(f"{damage} is not as the workflow wrote it: {stage} will run again")
+        os.environ[DECIDED] = json.dumps({**decided, stage: STAMPS[stage].path})
     else:
-        STAMPS[stage] = Stamp.decided(of_node[stage])
+        STAMPS[stage] = Stamp.decided(decided[stage])
     if not on_demand:
         EVERY_RUN.append(stage)
     return STAMPS[stage].path
@@ -140,18 +164,41 @@ def shown(file, category, **labels):
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
+def print_last(lines):
+    """Print lines below all that Snakemake prints."""
+    # At the exit, because until then sys.stderr is the progress bar's, which breaks long lines.
+    atexit.register(print, "\n".join(lines), file=sys.__stderr__)
+
+
+def said_by_stages():
+    """Return the warnings and the last words, in lines, of the stages that ran in this run.
+
+    The dataset's warnings come first. If no stage had last words, they are the account of the clips.
+    """
+    now = {stage: Stamp.of(RESULTS, stage, STAMPS[stage].digest).found for stage in STAMPS}
+    ran = [now[stage] for stage in STAMPS if now[stage] != STAMPS[stage].found]
+    warnings = [*WARNINGS, *(line for found in ran for line in found.get("warnings", ()))]
+    closing = [line for found in ran for line in found.get("closing", ())]
+    return (
+        [f"Warning: {line}" for line in dict.fromkeys(warnings)],
+        closing or now["tables"].get("closing", []),
+    )
+
+
 def print_summary():
-    """Print the last words of each stage that ran, or else the account of the clips."""
-    now = {stage: Stamp.of(RESULTS, stage, STAMPS[stage].digest) for stage in STAMPS}
-    warned = [line for stage in EVERY_RUN for line in now[stage].found.get("warnings", ())]
-    ran = [stage for stage in STAMPS if now[stage].found and now[stage] != STAMPS[stage]]
-    for line in warned:
-        print(f"Warning: {line}")
-    for stage in ran or ["tables"]:
-        print("\n".join(now[stage].found.get("closing", ())))
+    warnings, closing = said_by_stages()
+    print_last([*warnings, *closing])
 
 
 def print_failures(snakemake_log):
-    """Say at the very end, below Snakemake's own last words, which jobs failed and why."""
-    # sys.stderr is the progress bar's now, which would break long paths into lines.
-    atexit.register(print, describe(snakemake_log), file=sys.__stderr__)
+    warnings, _ = said_by_stages()
+    print_last([*warnings, describe(snakemake_log)])
+
+
+def print_where_to_follow(snakemake_log):
+    """Say where to follow later stages, of which the progress bar only shows that they run."""
+    due = re.findall(r"^(\w+) +\d+$", Path(snakemake_log).read_text(encoding="utf-8"), re.MULTILINE)
+    if later := [stage for stage in STAMPS if stage in due and stage not in EVERY_RUN]:
+        logs = " ".join(shlex.quote(f"{RESULTS}/logs/{stage}.log") for stage in later)
+        # Snakemake's logger, because the progress bar may already be there.
+        logger.info(f"To follow {' and '.join(later)} in another terminal: tail -F {logs}")

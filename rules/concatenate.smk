@@ -4,7 +4,7 @@ rule concatenate:
         chunks=ALL_CHUNKS,
     output:
         spectrograms="<results>/wavfile_spec.dat",
-        stamp=stamp("concatenate", LABELS),
+        stamp=stamp("concatenate", DIGESTS),
     log:
         "<results>/logs/concatenate.log",
     conda:

@@ -12,7 +12,7 @@ rule embed:
     output:
         embeddings="<results>/wavfile_embed.dat",
         pca="<results>/wavfile_embed_pca.npy",
-        stamp=stamp("embed", LABELS, VGGISH, on_demand=True),
+        stamp=stamp("embed", DIGESTS, VGGISH, on_demand=True),
     log:
         "<results>/logs/embed.log",
     conda:

@@ -10,7 +10,7 @@ rule pictures:
         outcomes=shown("pictures/outcomes.svg", "Pictures", picture="Valid and invalid clips"),
         lengths=shown("pictures/lengths.svg", "Pictures", picture="Lengths of the clips"),
         invalid=shown("pictures/invalid.html", "Clips", table="Invalid clips, to search"),
-        stamp=stamp("pictures", LABELS),
+        stamp=stamp("pictures", DIGESTS),
     log:
         "<results>/logs/pictures.log",
     # It takes seconds, less than a submission to a cluster.

@@ -1,3 +1,14 @@
+def minutes(clips):
+    """Return the minutes that a label may take.
+
+    A core makes 4,000 examples a second from a warm disk. This allows for 133, as a cold network
+    disk may give, or clips that must be resampled.
+    """
+    # On a node, where nobody asks for it again, the sizes are not known.
+    size = sum(getattr(clip, "size", 0) or 0 for clip in clips)
+    return 2 + max(len(clips) // 8000, size // 200_000_000)
+
+
 rule spectrograms:
     """A label's clips to a chunk of spectrograms, and a table of which are valid and why."""
     input:
@@ -12,20 +23,20 @@ rule spectrograms:
         "../envs/front_end.yaml"
     # One for every label of Speech Commands: labels are worked on at once. Only a very large one
     # would keep a core busy alone when the others are done.
-    threads: lambda wildcards: min(16, 1 + LABELS[wildcards.label].clips // 10_000)
+    threads: lambda wildcards: min(16, 1 + len(LABELS[wildcards.label].clips) // 10_000)
     resources:
         # How many of these a submission to a cluster works on, see slurm/config.yaml.
         labels_at_once=1,
-        mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        # In minutes. A core makes 4,000 examples a second from a warm disk. This allows for 133, as a
-        # cold network disk may give, or clips that must be resampled.
-        runtime=lambda wildcards, attempt: attempt * (2 + LABELS[wildcards.label].clips // 8000),
+        # Up to 1.2 GB for a clip of 23 minutes at 48 kHz, the longest that is cut.
+        mem_mb=lambda wildcards, attempt: attempt
+        * (2000 if config["long_clips"] == "cut" else 1000),
+        runtime=lambda wildcards, attempt: attempt * minutes(LABELS[wildcards.label].clips),
     params:
         script=f"{SCRIPTS}/spectrograms.py",
         # A function, because Snakemake would take braces in the folder's name for wildcards.
         dataset=lambda wildcards: DATASET,
-        short_clips=config["short_clips"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of what a small label takes.
     shell:
-        "python {params.script:q} {params.dataset:q} {params.short_clips} {threads}"
-        " {input:q} {output:q} {log:q} > {log:q} 2>&1"
+        "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
+        " --chunk {output.chunk:q} --table {output.table:q} --short-clips {config[short_clips]}"
+        " --long-clips {config[long_clips]} --threads {threads} --log {log:q} > {log:q} 2>&1"

@@ -1,5 +1,6 @@
-# The lists decide the split, where they are. Their content is part of the stamp.
-SPLIT_LISTS = [f"{DATASET}/validation_list.txt", f"{DATASET}/testing_list.txt"]
+from wavspec.lists import lists_digest, read_lists
+
+LISTS = lists_digest(read_lists(DATASET))
 
 
 rule split:
@@ -8,16 +9,15 @@ rule split:
         tables=ALL_TABLES,
     output:
         split="<results>/wavfile_split.csv",
-        stamp=stamp(
-            "split",
-            LABELS,
-            config["split"],
-            content_digest(*filter(os.path.isfile, SPLIT_LISTS)),
-        ),
+        stamp=stamp("split", DIGESTS, config["path_pattern"], config["split"], LISTS),
     log:
         "<results>/logs/split.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
+    params:
+        dataset=lambda wildcards: DATASET,
+        # The job ends if the lists have changed by then.
+        lists=LISTS,
     script:
         "../workflow_scripts/split.py"

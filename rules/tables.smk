@@ -8,12 +8,15 @@ rule tables:
         clips="<results>/wavfile_df.csv",
         invalid="<results>/invalid.csv",
         summary=shown("summary.txt", "Clips", table="Summary, to download"),
-        stamp=stamp("tables", LABELS, DATASET, STAMPS["split"].digest),
+        stamp=stamp("tables", DIGESTS, DATASET, STAMPS["split"].digest, WARNINGS),
     log:
         "<results>/logs/tables.log",
     # It takes a second, less than a submission to a cluster.
     localrule: True
     conda:
         "../envs/front_end.yaml"
+    params:
+        dataset=lambda wildcards: DATASET,
+        warnings=lambda wildcards: WARNINGS,
     script:
         "../workflow_scripts/tables.py"

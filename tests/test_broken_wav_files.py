@@ -4,6 +4,7 @@ HOSTILE_FILES=3000 python -m pytest tests/test_broken_wav_files.py tries three t
 """
 
 import csv
+import json
 import os
 import random
 import struct
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import resampy
 import soundfile
-from wavs import log_mel_examples, write_catalog, write_wav
+from wavs import SETTINGS, log_mel_examples, write_catalog, write_wav
 from workflow import ROOT
 
 FILES = int(os.environ.get("HOSTILE_FILES", 600))
@@ -116,17 +117,19 @@ def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
     assert FILES / 20 < valid < FILES * 0.9
 
 
-def peak_of_chunk(*arguments):
+def peak_of_chunk(*files, threads=1, **settings):
     """Peak memory, in MB, of a process of its own that makes a chunk."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("only Linux tells a process's own peak")
     # Not ru_maxrss: a child inherits in it what its parent held, before it ran anything.
     job = (
         "import sys; sys.path.insert(0, 'workflow_scripts');"
-        "from spectrograms import write_chunk; write_chunk(*sys.argv[1:]);"
+        "from spectrograms import write_chunk; from json import loads;"
+        "write_chunk(*sys.argv[1:5], loads(sys.argv[5]), int(sys.argv[6]));"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
-    command = [sys.executable, "-c", job, *arguments]
+    settings = json.dumps({**SETTINGS, **settings})
+    command = [sys.executable, "-c", job, *files, settings, str(threads)]
     process = subprocess.run(command, cwd=ROOT, check=True, timeout=600, stdout=subprocess.PIPE)
     return int(process.stdout) / 1024
 

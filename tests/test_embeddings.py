@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
 from tables import write_tables
-from wavs import make_dataset, write_catalog, write_wav
+from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.chunk import read_tables
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
@@ -40,7 +40,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is deprecated:UserWarning:tensorflow"),
 ]
 
-INVALID = {"short_clips": "invalid"}  # the settings of the runs here
 POOLED = ("conv1", "conv2", "conv3/conv3_2", "conv4/conv4_2")
 
 OUTPUTS = {
@@ -86,11 +85,11 @@ class Stage:
             catalog, digest = write_catalog(self.dataset, label, self.folder)
             chunk = self.folder / f"{label}.{digest}.npy"
             table = chunk.with_suffix(".csv")
-            write_chunk(self.dataset, catalog, chunk, table)
+            write_chunk(self.dataset, catalog, chunk, table, SETTINGS)
             tables.append(table)
             chunks.append(chunk)
         concatenate(chunks, self.folder / "spectrograms")
-        rows = read_tables(tables, INVALID)
+        rows = read_tables(tables, SETTINGS)
         write_tables(rows, self.as_configured, self.clips, self.folder / "invalid")
         return tables, chunks
 
@@ -100,7 +99,7 @@ class Stage:
         tables, chunks = inputs or self.prepare()
         checkpoint = checkpoint or self.vggish.v1
         labels = labels_of(
-            [read_tables([table], INVALID) for table in tables],
+            [read_tables([table], SETTINGS) for table in tables],
             chunks,
             self.folder / "embeddings",
             digest(content_digest(*checkpoint), code_digest("embed")),

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from concatenate import checked_rows
-from wavs import make_dataset, write_wav
+from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.audio import ClipChangedError, read_clip
 from wavspec.chunk import ChunkError, clips_of, read_tables
 from wavspec.run.digests import digest_in, remove_superseded
@@ -31,7 +31,6 @@ KILLS = int(os.environ.get("KILLS", 4))
 TEXTS = {"split", "tables"}
 ENDS = {"concatenate", "pictures", *TEXTS}
 JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
-INVALID = {"short_clips": "invalid"}  # the settings of the runs here
 
 
 # Interrupted runs
@@ -490,11 +489,11 @@ TAMPERING = {
 @pytest.mark.parametrize(("change", "ending"), TAMPERING.values(), ids=TAMPERING)
 def test_a_chunk_or_table_changed_by_hand_is_refused_and_removed(built, change, ending):
     chunk, table = built.chunk("no"), built.chunk("no", ".csv")
-    assert checked_rows(chunk) == len(read_tables([table], INVALID)) == 2
+    assert checked_rows(chunk) == len(read_tables([table], SETTINGS)) == 2
     change(built.chunk("no", ending))
     assert built.planned() == set()  # what was made of it before is right
     with pytest.raises(ChunkError, match="It was removed: run again"):
-        read_tables([table], INVALID)
+        read_tables([table], SETTINGS)
     assert not chunk.exists() and not table.exists()
 
 
@@ -525,10 +524,10 @@ def test_two_runs_heal_a_damaged_chunk_or_table(built, kind):
 def test_a_catalog_changed_by_hand_is_refused(built, change):
     catalog = built.catalog("no")
     digest = digest_in(catalog)
-    assert len(clips_of(catalog, digest, INVALID)) == 2
+    assert len(clips_of(catalog, digest, SETTINGS)) == 2
     change(catalog)
     with pytest.raises(ChunkError, match="the clips or the code changed during the run: run again"):
-        clips_of(catalog, digest, INVALID)
+        clips_of(catalog, digest, SETTINGS)
 
 
 def test_a_catalog_changed_by_hand_is_never_followed(built):

@@ -1,6 +1,10 @@
 """The project's own promises: versions that agree, and a README whose words work."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +85,24 @@ def test_a_job_has_the_one_thread_that_it_declares(workflow):
     workflow.snakemake("--until", "spectrograms")
     [log] = workflow.results.glob("logs/spectrograms/go.*.log")
     assert log.read_text().splitlines()[-1] == "1"
+
+
+@pytest.mark.parametrize("name", ["a b", "a&b", "it's", "R(1)", "a:b"])
+def test_make_refuses_a_path_that_snakemake_cannot_run_in(tmp_path, name):
+    clone = tmp_path / name
+    shutil.copytree(ROOT / "requirements", clone / "requirements")
+    shutil.copy(ROOT / "Makefile", clone)
+    # The first of the lines is ours, the second is what make says of any failure.
+    command = ["make", f"PYTHON={sys.executable}"]
+    offline = {**os.environ, "PIP_NO_INDEX": "1"}
+    run = subprocess.run(command, cwd=clone, env=offline, capture_output=True, text=True)
+    refusal, _ = run.stderr.splitlines()
+    assert refusal.startswith("Snakemake cannot run in a path with ")
+    assert refusal.endswith(f"Move the clone: {clone}")
+    assert not (clone / ".venv").exists()
+
+
+def test_a_path_with_other_signs_and_letters_is_taken(tmp_path):
+    folder = tmp_path / "猫é[1]{2}#!,~+@%=^-_."
+    folder.mkdir()
+    subprocess.run([sys.executable, ROOT / "requirements" / "check.py"], cwd=folder, check=True)

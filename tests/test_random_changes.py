@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from wavs import log_mel_examples, make_dataset, write_wav
+from wavs import SETTINGS, log_mel_examples, make_dataset, write_wav
 from wavspec.dataset import find_clips
 from wavspec.run.code import label_digest
 from workflow import Workflow, kill_group
@@ -231,7 +231,7 @@ class RandomChanges:
     def run_a_part(self):
         clone = self.clone()
         label, clips = self.random.choice(list(find_clips(self.dataset).labels.items()))
-        digest = label_digest(clips, {"short_clips": self.short_clips})
+        digest = label_digest(clips, {**SETTINGS, "short_clips": self.short_clips})
         chunk = f"{self.results}/chunks/{label}.{digest}.npy"
         part = self.choose(["catalog", "--until spectrograms", "--until split", chunk])
         self.snakemake(clone, *part.split())

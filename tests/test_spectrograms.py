@@ -12,10 +12,12 @@ from spectrograms import write_chunk
 from wavs import (
     REAL_CLIPS,
     REFERENCE,
+    SETTINGS,
     make_dataset,
     needs_real_clips,
     needs_reference,
     original_examples,
+    riff,
     write_catalog,
     write_wav,
 )
@@ -24,21 +26,14 @@ from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
 
 
-def chunk_of(dataset, label, folder, **settings):
+def chunk_of(dataset, label, folder, threads=1, **settings):
     """The (n, 96, 64) chunk and the table's rows, as dicts, of one label of `dataset`."""
-    catalog, digest = write_catalog(dataset, label, folder, **settings)
+    settings = {**SETTINGS, **settings}
+    catalog, digest = write_catalog(dataset, label, folder, settings)
     chunk, table = folder / f"x.{digest}.npy", folder / f"x.{digest}.csv"
-    write_chunk(dataset, catalog, chunk, table, **settings)
+    write_chunk(dataset, catalog, chunk, table, settings, threads)
     with open(table, newline="") as file:
         return np.load(chunk), list(csv.DictReader(file))
-
-
-def riff(data, tag=1, channels=1, rate=16_000, bits=16):
-    """The bytes of a WAV file with any format fields, true or not."""
-    block = channels * bits // 8
-    fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
-    chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 @pytest.mark.parametrize("clips", [1, 3, 4, 5])
@@ -150,6 +145,77 @@ def test_what_is_no_clip_is_unreadable_and_waits_for_nothing(tmp_path):
     assert all(row["detail"] for row in table[1:])
 
 
+HEADER = riff(b"")
+UNREADABLE = {
+    "an empty file": b"",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+    "an MP4 file": b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(range(256)),
+    "an AAC file": b"\xff\xf1\x50\x80\x2e\x7f\xfc" + bytes(500),
+    "a WebM or Matroska file": b"\x1a\x45\xdf\xa3\x9fB\x86\x81\1" + bytes(200),
+    "the header announces no samples, but 32000 bytes follow": HEADER + bytes(32_000),
+    "Format not recognised": b"no audio",
+}
+
+
+@pytest.mark.parametrize("detail", UNREADABLE)
+def test_what_is_unreadable_is_said(tmp_path, detail):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(UNREADABLE[detail])
+    with pytest.raises(InvalidClipError) as error:
+        read_clip(path)
+    assert error.value.reason == "unreadable"
+    assert error.value.detail.startswith(detail)
+
+
+@pytest.mark.parametrize("more", [b"", b"LIST\4\0\0\0abcd"])
+def test_a_header_that_announces_no_samples_may_be_right(tmp_path, more):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(HEADER + more)
+    with pytest.raises(InvalidClipError, match=r"too short: 0\.000 s"):
+        read_clip(path)
+
+
+NOISE = np.random.default_rng(5).normal(0, 3000, 30_000).astype(np.int16)
+QUIET = (NOISE // 500).astype(np.int16)
+SILENT = np.zeros(16_000, np.int16)
+OPPOSITE = np.stack([NOISE, -NOISE], axis=1)
+LATE = "sound after the used part"
+NOTES = {
+    "plain": (NOISE, "PCM_16", ""),
+    "quiet": (QUIET, "PCM_16", ""),
+    "one step": (SILENT + (np.arange(16_000) == 9_000), "PCM_16", ""),
+    "silent": (SILENT, "PCM_16", "silent"),
+    "silent, two channels": (np.stack([SILENT, SILENT], axis=1), "PCM_16", "silent"),
+    "silent, 32 bits": (SILENT, "PCM_32", "silent"),
+    "opposite channels": (OPPOSITE, "PCM_16", "channels cancel"),
+    "nearly opposite": (OPPOSITE + QUIET[:, np.newaxis], "PCM_16", "channels cancel"),
+    "equal channels": (np.stack([NOISE, NOISE], axis=1), "PCM_16", ""),
+    "one channel": (np.stack([NOISE, 0 * NOISE], axis=1), "PCM_16", ""),
+    "floats": (NOISE / 32_768, "FLOAT", ""),
+    "loud floats": (NOISE / 10_000, "FLOAT", ""),
+    "16 bits as floats": (NOISE.astype(np.float64), "FLOAT", "beyond full scale"),
+    "32 bits": (NOISE.astype(np.int32) << 16, "PCM_32", ""),
+    "16 bits in 32": (NOISE.astype(np.int32), "PCM_32", "16-bit values in 32-bit"),
+    "a late word": (np.append(QUIET[:16_000], NOISE[:9_000]), "PCM_16", LATE),
+    "a late click": (np.append(SILENT, NOISE[:99]), "PCM_16", LATE),
+    "an early word": (np.append(NOISE[:16_000], QUIET[:9_000]), "PCM_16", ""),
+}
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050])
+def test_valid_clips_that_are_likely_worthless_are_noted(tmp_path, rate):
+    label = tmp_path / "dataset" / "no"
+    label.mkdir(parents=True)
+    for name, (samples, subtype, _) in NOTES.items():
+        samples = samples.repeat(2, axis=0)[:41_000] if rate > 16_000 else samples
+        samples = samples.astype(np.int16) if samples.dtype == np.int64 else samples
+        soundfile.write(label / f"{name}.wav", samples, rate, subtype=subtype)
+    _, table = chunk_of(tmp_path / "dataset", "no", tmp_path)
+    assert all(row["valid"] == "True" for row in table), table
+    found = {row["path"][3:-4]: row["note"] for row in table}
+    assert found == {name: note for name, (_, _, note) in NOTES.items()}
+
+
 def test_too_long_is_told_by_the_header(tmp_path):
     path = tmp_path / "hour.wav"
     with open(path, "wb") as file:
@@ -167,7 +233,7 @@ def test_absurd_headers_ask_for_no_memory(tmp_path):
         with pytest.raises(InvalidClipError):
             read_clip(path)
     path.write_bytes(riff(bytes(2 * 1000 * 16_000), channels=1000))
-    assert read_clip(path)[1].channels == 1000
+    assert read_clip(path).format.channels == 1000
 
 
 def test_plain_files_are_read_as_the_decoder_reads_them(tmp_path):
@@ -185,7 +251,7 @@ def test_plain_files_are_read_as_the_decoder_reads_them(tmp_path):
         except Exception:
             samples = None
         try:
-            found, format = read_clip(path)
+            found, format, _ = read_clip(path)
         except InvalidClipError as error:
             believed = samples is not None and rate <= MAX_SAMPLE_RATE
             assert not (believed and error.reason == "unreadable")

@@ -1,14 +1,24 @@
-"""The split: by the dataset's lists, or by the rule that made them."""
+"""Speakers and sides: by lists, patterns and folders, or by the published rule."""
 
-import csv
+import hashlib
+import os
+import re
+import textwrap
+import unicodedata
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from split import side_by_rule, speaker_of, write_split
-from wavs import REAL_CLIPS, needs_real_clips, write_catalog, write_wav
-from wavspec.dataset import find_clips
+from split import write_split
+from wavs import REAL_CLIPS, needs_real_clips, write_wav
+from wavspec.dataset import PATH_PATTERN, find_clips
+from wavspec.lists import lists_digest, read_lists
+from wavspec.run.configuration import check_shares
+from wavspec.run.errors import JobError
+from wavspec.sides import side_by_rule, speaker_in_name
+from wavspec.summary import check_some_valid, loading_lines, sides_in_words
 
 # The sides of some speakers of Speech Commands, which its own lists give.
 OFFICIAL = {
@@ -16,41 +26,80 @@ OFFICIAL = {
     "bed/026290a7_nohash_0.wav": "validation",
     "bed/0c40e715_nohash_0.wav": "testing",
 }
+SHARES = {"validation": 10, "testing": 10}
 
 
-def split_of(dataset, folder, validation=10, testing=10):
-    """The rows of the split of `dataset`, by path, as dicts; its counts and its warnings."""
-    labels = find_clips(dataset).labels
-    catalogs = [write_catalog(dataset, label, folder)[0] for label in labels]
-    split = folder / "split.csv"
-    (folder / "seals").mkdir(exist_ok=True)
-    seal = folder / "seals" / "split.000000000000.csv"
-    counts, warnings = write_split(dataset, catalogs, validation, testing, split, seal)
-    with open(split, newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row[""] for row in rows] == [str(number) for number in range(len(rows))]
-    paths = [clip.path for clips in labels.values() for clip in clips]
-    return dict(zip(paths, rows, strict=True)), counts, warnings
-
-
-def make_clips(dataset, paths):
+def make_files(folder, paths):
+    """Make empty files; return the folder."""
     for path in paths:
-        write_wav(dataset / path, samples=100)
-    return dataset
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    return folder
+
+
+def rows_in(dataset, path_pattern=PATH_PATTERN, rows_of_clip=1):
+    """The rows of the array that hold the clips of the dataset, as `chunk.read_tables` has them."""
+    labels = find_clips(os.fspath(dataset), path_pattern).labels
+    rows = [
+        (clip.path, label)
+        for label, clips in labels.items()
+        for clip in clips
+        for _ in range(rows_of_clip)
+    ]
+    return pd.DataFrame(rows, columns=["path", "label"])
+
+
+def sides_in(dataset, folder, path_pattern=PATH_PATTERN, shares=SHARES):
+    """The split of the dataset, as a DataFrame with the index path, and its warnings."""
+    rows = rows_in(dataset, path_pattern)
+    lists = lists_digest(read_lists(dataset))
+    warnings = write_split(rows, dataset, path_pattern, shares, lists, folder / "split.csv")
+    split = pd.read_csv(folder / "split.csv", index_col=0, dtype=str, keep_default_na=False)
+    assert list(split.index.astype(int)) == list(range(len(rows)))
+    return split.set_index(pd.Index(rows.path)), warnings
+
+
+def write_lists(dataset, validation="", testing=""):
+    (dataset / "validation_list.txt").write_text(validation)
+    (dataset / "testing_list.txt").write_text(testing)
+
+
+def which_set(name):
+    """The published rule, as TensorFlow's input_data.py and torchaudio have it."""
+    hashed = hashlib.sha1(re.sub(r"_nohash_.*$", "", os.path.basename(name)).encode()).hexdigest()
+    percentage = (int(hashed, 16) % (2**27 - 1 + 1)) * (100.0 / (2**27 - 1))
+    if percentage < 10:
+        return "validation"
+    return "testing" if percentage < 20 else "training"
 
 
 @pytest.mark.parametrize(("path", "side"), OFFICIAL.items())
 def test_the_rule_gives_the_official_sides(path, side):
-    assert side_by_rule(speaker_of(path), 10, 10) == side
+    assert side_by_rule(speaker_in_name(path), 10, 10) == side == which_set(path)
 
 
 @needs_real_clips
 def test_the_rule_reproduces_the_lists_of_real_clips(tmp_path):
-    by_lists, _, _ = split_of(REAL_CLIPS, tmp_path)
-    sides = {row["split"] for row in by_lists.values()}
-    assert sides == {"training", "validation", "testing"}
-    for row in by_lists.values():
-        assert side_by_rule(row["speaker"], 10, 10) == row["split"]
+    by_lists, _ = sides_in(REAL_CLIPS, tmp_path)
+    assert set(by_lists.split) == {"training", "validation", "testing"}
+    assert list(by_lists.split) == list(map(which_set, by_lists.index))
+    by_rule, warnings = sides_in(
+        make_files(tmp_path / "without lists", by_lists.index), tmp_path / "without lists"
+    )
+    assert (by_rule == by_lists).all(axis=None)
+    assert warnings == []
+
+
+names = st.text(st.characters(exclude_characters="/\0\r\n", codec="utf-8"), max_size=9)
+
+
+takes = st.sampled_from(["", "_nohash_0", "_nohash_x_nohash_1"])
+
+
+@given(names, takes, st.sampled_from([".wav", ".WAV", ".flac"]))
+def test_the_rule_is_the_published_one_for_every_name(name, take, ending):
+    path = f"word/{name}{take}{ending}"
+    assert side_by_rule(speaker_in_name(path), 10, 10) == which_set(path)
 
 
 speakers = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=9)
@@ -60,7 +109,7 @@ percentages = st.integers(0, 50)
 @given(speakers, percentages, percentages, st.lists(st.integers(0, 99), min_size=2, max_size=5))
 def test_a_speaker_is_on_one_side_whatever_else_there_is(speaker, validation, testing, takes):
     paths = [f"word/{speaker}_nohash_{take}.wav" for take in takes]
-    sides = {side_by_rule(speaker_of(path), validation, testing) for path in paths}
+    sides = {side_by_rule(speaker_in_name(path), validation, testing) for path in paths}
     assert len(sides) == 1
     if validation + testing == 0:
         assert sides == {"training"}
@@ -80,73 +129,363 @@ def test_the_rule_gives_the_shares_it_is_told():
 
 
 def test_the_lists_decide_where_they_are(tmp_path):
-    dataset = make_clips(tmp_path / "dataset", ["no/a.wav", "no/b.wav", "yes/c.wav", "yes/d.WAV"])
-    (dataset / "validation_list.txt").write_text("no/a.wav\n")
-    (dataset / "testing_list.txt").write_text("./yes/c.wav\n\n")
-    rows, counts, warnings = split_of(dataset, tmp_path)
-    assert {path: row["split"] for path, row in rows.items()} == {
+    dataset = make_files(tmp_path / "dataset", ["no/a.wav", "no/b.wav", "yes/c.wav", "yes/d.WAV"])
+    write_lists(dataset, "no/a.wav\n", "./yes/c.wav\n\n")
+    rows, warnings = sides_in(dataset, tmp_path)
+    assert rows.split.to_dict() == {
         "no/a.wav": "validation",
         "no/b.wav": "training",
         "yes/c.wav": "testing",
         "yes/d.WAV": "training",
     }
-    assert [row["speaker"] for row in rows.values()] == ["a", "b", "c", "d"]
-    assert counts == {"training": 2, "validation": 1, "testing": 1}
     assert warnings == []
 
 
+def test_lists_are_read_however_they_are_written(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    paths = [f"{decomposed}/1.wav", f"{composed}2/2.wav", "no/3.wav", "no/4.wav", " no/5.wav"]
+    dataset = make_files(tmp_path / "dataset", paths)
+    lines = [f"{composed}/1.wav", f"{decomposed}2/2.wav", "./no/3.wav", "no\\4.wav", " no/5.wav "]
+    for number, (end, encoding) in enumerate(
+        [("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r", "utf-8"), ("\r\n", "utf-16")]
+    ):
+        content = end.join([*lines, ""]).encode(encoding)
+        (dataset / "validation_list.txt").write_bytes(content)
+        (dataset / "testing_list.txt").write_bytes(b"")
+        (tmp_path / str(number)).mkdir()
+        rows, warnings = sides_in(dataset, tmp_path / str(number))
+        assert set(rows.split) == {"validation"}, (end, encoding)
+        assert warnings == []
+
+
+def test_a_name_with_a_backslash_is_in_a_list(tmp_path):
+    dataset = make_files(tmp_path / "dataset", ["no/a\\b.wav", "no/a/b.wav"])
+    write_lists(dataset, "no/a\\b.wav\n", "no/a/b.wav\n")
+    rows, _ = sides_in(dataset, tmp_path)
+    assert rows.split.to_dict() == {"no/a\\b.wav": "validation", "no/a/b.wav": "testing"}
+
+
 def test_lists_that_do_not_fit_are_told_with_a_count(tmp_path):
-    dataset = make_clips(tmp_path / "dataset", ["no/026290a7_nohash_0.wav", "no/x.wav"])
-    (dataset / "validation_list.txt").write_text("no/x.wav\nno/gone.wav\nno/lost.wav\n")
-    (dataset / "testing_list.txt").write_text("")
-    rows, _, warnings = split_of(dataset, tmp_path)
-    assert rows["no/x.wav"]["split"] == "validation"
+    dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav", "no/x.wav"])
+    write_lists(dataset, "no/x.wav\nno/gone.wav\nno/lost.wav\n")
+    rows, warnings = sides_in(dataset, tmp_path)
+    assert rows.split["no/x.wav"] == "validation"
     [warning] = warnings
-    assert "validation_list.txt: 2 of the 3 clips in it are not there" in warning
+    assert "validation_list.txt has 3 clips, 2 of which are not in the dataset" in warning
+
+
+def test_a_clip_in_both_lists_is_told(tmp_path):
+    dataset = make_files(tmp_path / "dataset", ["no/a.wav"])
+    write_lists(dataset, "no/a.wav", "no/a.wav")
+    rows, [warning] = sides_in(dataset, tmp_path)
+    assert rows.split["no/a.wav"] == "testing" and "in both lists" in warning
 
 
 @pytest.mark.parametrize("prefix", ["speech_commands/", "/data/"])
 def test_lists_that_name_no_clip_do_not_put_all_into_training(tmp_path, prefix):
-    dataset = make_clips(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
-    for name in ("validation_list.txt", "testing_list.txt"):
-        (dataset / name).write_text(f"{prefix}no/026290a7_nohash_0.wav\n")
-    rows, _, warnings = split_of(dataset, tmp_path)
-    assert [row["split"] for row in rows.values()] == ["validation"]
-    assert any("by the rule" in warning for warning in warnings)
-
-
-def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
-    dataset = make_clips(tmp_path / "dataset", ["no/alice_01.wav", "no/alice_02.wav"])
-    rows, _, [warning] = split_of(dataset, tmp_path)
-    assert [row["speaker"] for row in rows.values()] == ["alice_01", "alice_02"]
-    assert "SPEAKER_nohash_NUMBER.wav" in warning
-    (dataset / "no/alice_02.wav").rename(dataset / "no/alice_nohash_2.wav")
-    assert split_of(dataset, tmp_path)[2] == []
+    dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
+    write_lists(dataset, *2 * [f"{prefix}no/026290a7_nohash_0.wav\n"])
+    rows, warnings = sides_in(dataset, tmp_path)
+    assert list(rows.split) == ["validation"]
+    assert "the lists name no clip of the dataset: they are ignored" in warnings
 
 
 def test_one_list_alone_is_not_believed(tmp_path):
-    dataset = make_clips(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
+    dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
     (dataset / "testing_list.txt").write_text("no/026290a7_nohash_0.wav\n")
-    rows, _, warnings = split_of(dataset, tmp_path)
-    assert [row["split"] for row in rows.values()] == ["validation"]
-    assert len(warnings) == 1
+    rows, [warning] = sides_in(dataset, tmp_path)
+    assert list(rows.split) == ["validation"]
+    assert "testing_list.txt is ignored" in warning
+
+
+def test_a_word_beside_the_lists_goes_by_the_rule(tmp_path):
+    own = [f"hey_robot/{speaker}_nohash_0.wav" for speaker in ("026290a7", "0c40e715", "alice")]
+    dataset = make_files(tmp_path / "dataset", ["no/0.wav", "no/1.wav", "no/2.wav", *own])
+    write_lists(dataset, "no/0.wav\n", "no/1.wav\n")
+    rows, [warning] = sides_in(dataset, tmp_path)
+    assert (
+        list(rows.split[own]) == list(map(which_set, own)) == ["validation", "testing", "training"]
+    )
+    assert rows.split["no/2.wav"] == "training"
+    assert "the lists name no clip of 'hey_robot': the rule decides the side of 3 clips" in warning
+
+
+def test_lists_that_change_during_the_run_end_it(tmp_path):
+    dataset = make_files(tmp_path / "dataset", ["no/0.wav"])
+    write_lists(dataset, "no/0.wav\n")
+    rows = rows_in(dataset)
+    before = lists_digest(read_lists(dataset))
+    write_lists(dataset, "", "no/0.wav\n")
+    with pytest.raises(JobError, match="changed during the run: run again"):
+        write_split(rows, dataset, PATH_PATTERN, SHARES, before, tmp_path / "split.csv")
+    assert not (tmp_path / "split.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        {"train": "training", "test": "testing"},
+        {"training": "training", "testing": "testing"},
+        {"TRAIN": "training", "Val": "validation", "Test": "testing"},
+        {"train": "training", "valid": "validation", "eval": "testing"},
+        {"Training": "training", "validation": "validation", "dev": "validation"},
+        {"x/train": "training", "x/test/more": "testing"},
+        {"train": "training", "train/dev": "validation"},
+    ],
+    ids=str,
+)
+def test_folders_above_the_label_decide(tmp_path, folders):
+    paths = {
+        f"{folder}/yes/{n}_nohash_0.wav": folders[folder] for folder in folders for n in range(9)
+    }
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    assert rows.split.to_dict() == paths
+    assert warnings == []
+
+
+def test_words_can_be_called_as_sides_are(tmp_path):
+    words = ["testing", "training", "train"]
+    paths = [f"{word}/{n}_nohash_0.wav" for word in words for n in range(30)]
+    dataset = make_files(tmp_path / "dataset", paths)
+    rows, warnings = sides_in(dataset, tmp_path)
+    assert list(rows.split) == list(map(which_set, rows.index))
+    assert warnings == []
+    assert list(find_clips(os.fspath(dataset)).labels) == sorted(words)
+
+
+def test_folders_for_one_side_do_not_decide(tmp_path):
+    paths = [f"{folder}yes/{n}_nohash_0.wav" for folder in ("", "test/") for n in range(20)]
+    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    assert list(rows.split) == list(map(which_set, rows.index))
+    assert "20 clips" in warning and "'split' in path_pattern" in warning
+
+
+def test_clips_beside_the_folders_that_decide_are_told(tmp_path):
+    paths = ["train/yes/0.wav", "test/yes/1.wav", "more/yes/026290a7_nohash_0.wav"]
+    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    assert rows.split[paths[2]] == "validation"
+    assert "1 clip ('more/yes/026290a7_nohash_0.wav')" in warning
+
+
+def test_what_comes_first_decides(tmp_path):
+    paths = ["train/dev-1.wav", "train/dev-2.wav", "train/-3.wav", "test/-4.wav"]
+    dataset = make_files(tmp_path / "dataset", paths)
+    write_lists(dataset, "", "train/dev-1.wav\n")
+    pattern = r"[^/]+/(?P<split>dev)?(?P<label>-)\d\.wav"
+    rows, warnings = sides_in(dataset, tmp_path, pattern)
+    assert list(rows.split[paths]) == ["testing", "validation", "training", "testing"]
+    assert warnings == []
+
+
+def test_the_pattern_can_name_speakers(tmp_path):
+    paths = [
+        f"{digit}_{name}_{take}.wav" for digit in "01" for name in "abcdefgh" for take in "012"
+    ]
+    pattern = r"(?P<label>\d)_(?P<speaker>[a-z])_\d\.wav"
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path, pattern)
+    assert [path[2] for path in rows.index] == list(rows.speaker)
+    assert list(rows.split) == [which_set(speaker) for speaker in rows.speaker]
+    assert warnings == []
+
+
+def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
+    dataset = make_files(tmp_path / "dataset", ["no/alice_01.wav", "no/alice_02.wav"])
+    rows, [warning] = sides_in(dataset, tmp_path)
+    assert list(rows.speaker) == ["alice_01.wav", "alice_02.wav"]
+    assert "2 of 2 clips, such as 'no/alice_01.wav', have no _nohash_ in their names" in warning
+    assert "several sides" in warning and "'speaker'" in warning
+    (dataset / "no/alice_02.wav").rename(dataset / "no/alice_nohash_2.wav")
+    rows, [warning] = sides_in(dataset, tmp_path)
+    assert list(rows.speaker) == ["alice_01.wav", "alice"]
+    assert "1 of 2 clips" in warning
 
 
 def test_background_noise_is_on_no_side(tmp_path):
-    dataset = make_clips(tmp_path / "dataset", ["_background_noise_/pink.wav", "no/a.wav"])
-    rows, counts, _ = split_of(dataset, tmp_path)
-    assert rows["_background_noise_/pink.wav"] == {"": "0", "speaker": "pink", "split": ""}
-    assert counts[""] == 1
+    noise = "_background_noise_/pink.wav"
+    dataset = make_files(tmp_path / "dataset", [noise, "no/a_nohash_0.wav"])
+    rows, warnings = sides_in(dataset, tmp_path)
+    assert rows.split[noise] == "" and warnings == []
+    write_lists(dataset, "", f"no/a_nohash_0.wav\n{noise}\n")
+    rows, _ = sides_in(dataset, tmp_path)
+    assert rows.split[noise] == "testing"
+
+
+def test_background_noise_in_folders_for_sides_is_on_no_side(tmp_path):
+    paths = ["train/_background_noise_/a.wav", "train/no/b.wav", "test/no/c.wav"]
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    assert list(rows.split[paths]) == ["", "training", "testing"] and warnings == []
+
+
+def test_each_row_of_a_clip_has_its_side(tmp_path):
+    dataset = make_files(tmp_path / "dataset", ["no/a_nohash_0.wav", "yes/026290a7_nohash_0.wav"])
+    rows = rows_in(dataset, rows_of_clip=3)
+    lists = lists_digest(read_lists(dataset))
+    write_split(rows, dataset, PATH_PATTERN, SHARES, lists, tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text() == (
+        ",speaker,split\n0,a,training\n1,a,training\n2,a,training\n"
+        "3,026290a7,validation\n4,026290a7,validation\n5,026290a7,validation\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({"validation": 80, "testing": 80}, ["'split'", "80 % for validation", "validation: 10"]),
+        ({"validation": 50, "testing": 50.0}, ["'split'", "no speakers for training"]),
+        ({"validation": 0.1, "testing": 10}, ["'split.validation'", "mean 10, for 10 %"]),
+        ({"validation": 10, "testing": 0.25}, ["'split.testing'", "mean 25, for 25 %"]),
+    ],
+)
+def test_shares_that_cannot_be_meant_are_refused(shares, words):
+    with pytest.raises(JobError) as error:
+        check_shares(shares)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize("shares", [(0, 0), (10, 10), (1, 98), (12.5, 0)])
+def test_shares_that_leave_some_for_training(shares):
+    check_shares(dict(zip(SHARES, shares, strict=True)))
+
+
+def rows_of(*rows):
+    columns = ["file_name", "label", "valid", "speaker", "split"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_the_summary_counts_valid_clips_and_speakers():
+    rows = rows_of(
+        ("a", "no", True, "ann", "training"),
+        ("b", "no", True, "ann", "training"),
+        ("c", "yes", True, "bob", "training"),
+        ("c", "yes", True, "bob", "training"),  # the second example of a clip
+        ("d", "no", True, "cy", "validation"),
+        ("e", "yes", True, "cy", "validation"),
+        ("f", "no", True, "di", "testing"),
+        ("g", "yes", True, "di", "testing"),
+        ("h", "yes", False, "eve", "testing"),
+        ("i", "_background_noise_", True, "pink.wav", ""),
+    )
+    assert sides_in_words(rows) == (
+        "Split of the valid clips: 3 training (2 speakers), 2 validation (1 speaker), "
+        "2 testing (1 speaker), 1 on no side (1 speaker)"
+    )
+
+
+def test_the_summary_tells_sides_and_labels_that_lack_clips():
+    rows = rows_of(
+        ("a", "no", True, "ann", "training"),
+        ("b", "yes", True, "ann", "training"),
+        ("c", "yes", True, "bob", "testing"),
+        ("d", "no", False, "bob", "testing"),
+        ("e", "no", False, "bob", "validation"),
+        ("f", "up", True, "bob", "testing"),
+    )
+    assert sides_in_words(rows).split("\n")[1:] == [
+        "The classifier needs valid clips of each label on each side. There are none for training "
+        "of up; none for validation; none for testing of no"
+    ]
+
+
+def test_nothing_valid_is_an_error_with_what_helps():
+    columns = ["file_name", "valid", "reason", "detail"]
+    rows = pd.DataFrame(
+        [
+            ("no/a.wav", False, "too short", "0.500 s, 0.975 needed"),
+            ("no/b.wav", False, "too short", "0.400 s, 0.975 needed"),
+            ("no/c.wav", False, "unreadable", ""),
+        ],
+        columns=columns,
+    )
+    with pytest.raises(JobError) as error:
+        check_some_valid(rows)
+    assert str(error.value).split("\n") == [
+        "No clip is valid, of 3:",
+        "  2 too short, such as 'no/a.wav': 0.500 s, 0.975 needed",
+        "  1 unreadable, such as 'no/c.wav'",
+        "  `short_clips: pad` in config.yaml appends zeros to clips that are too short.",
+    ]
+    with pytest.raises(JobError, match="long_clips: cut"):
+        check_some_valid(rows.assign(reason="too long"))
+    rows.loc[2, "valid"] = True
+    check_some_valid(rows)
+
+
+text = st.text(st.characters(codec="utf-8", categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1)
+tricky = st.sampled_from(
+    ["nan", "NaN", "None", "NA", "null", "01", "1e5", "true", "False", "-inf", " "]
+)
+
+
+# Files and a busy machine take longer than Hypothesis allows.
+@settings(deadline=None)
+@given(st.lists(st.tuples(text | tricky, text | tricky, st.booleans()), min_size=1, max_size=5))
+def test_the_lines_that_load_the_results_give_back_labels_and_speakers(tmp_path_factory, rows):
+    results = tmp_path_factory.mktemp("it's")
+    labels, speakers, valid = zip(*rows, strict=True)
+    files = [f"demo/{label}/{number}.wav" for number, label in enumerate(labels)]
+    np.zeros((len(rows), 96, 64)).tofile(results / "wavfile_spec.dat")
+    clips = pd.DataFrame({"file_name": files, "label": labels, "valid": valid})
+    clips.to_csv(results / "wavfile_df.csv", lineterminator="\n")
+    sides = pd.DataFrame({"speaker": speakers, "split": np.where(valid, "training", "")})
+    sides.to_csv(results / "wavfile_split.csv", lineterminator="\n")
+
+    loaded = {"np": np, "pd": pd}
+    exec(loading_lines(results), loaded)
+    assert loaded["audio"].shape == (len(rows), 96, 64)
+    df = loaded["df"]
+    assert (tuple(df.label), tuple(df.speaker)) == (labels, speakers)
+    assert list(df.split) == list(sides.split)
+    assert df.valid.dtype == bool and tuple(df.valid) == valid
+
+
+def sides_of(workflow):
+    """{path below the dataset: side} in the tables that a run wrote."""
+    df = pd.read_csv(workflow.results / "wavfile_df.csv", index_col=0)
+    df = df.join(pd.read_csv(workflow.results / "wavfile_split.csv", index_col=0))
+    return {os.path.relpath(row.file_name, "../dataset"): row.split for row in df.itertuples()}
 
 
 def test_changed_lists_and_shares_redo_the_split(built):
-    assert built.run(split="{validation: 40}") == {"split", "concatenate"}
-    assert built.run() == {"split", "concatenate"}
-    (built.dataset / "validation_list.txt").write_text("no/0.wav\n")
-    (built.dataset / "testing_list.txt").write_text("yes/1.wav\n")
-    assert built.run() == {"split", "concatenate"}
-    df = pd.read_csv(built.results / "wavfile_df.csv", index_col=0)
+    assert built.run(split="{validation: 40}") == {"split", "tables"}
+    assert built.run(split="{testing: 10.0, validation: 40.0}") == set()
+    assert built.run() == {"split", "tables"}
+    write_lists(built.dataset, "no/0.wav\n", "yes/1.wav\ngo/1.wav\n")
+    assert built.run() == {"split", "tables"}
+    sides = sides_of(built)
+    assert sides["no/0.wav"] == "validation" and sides["yes/1.wav"] == "testing"
+    assert list(sides.values()).count("training") == 3
+    write_lists(built.dataset, "no/0.wav\nyes/1.wav\n", "go/1.wav\n")
+    assert built.run() == {"split", "tables"}
+    assert sides_of(built)["yes/1.wav"] == "validation"
+
+
+def test_lists_in_a_dataset_below_home(built, monkeypatch):
+    write_lists(built.dataset, "no/0.wav\n", "yes/1.wav\n")
+    monkeypatch.setenv("HOME", os.fspath(built.dataset.parent))
+    built.snakemake(dataset="~/dataset/")
     split = pd.read_csv(built.results / "wavfile_split.csv", index_col=0)
-    joined = df.join(split)
-    assert joined.file_name[joined.split == "validation"].str.endswith("no/0.wav").all()
-    assert joined.split.value_counts().to_dict() == {"training": 4, "validation": 1, "testing": 1}
+    df = pd.read_csv(built.results / "wavfile_df.csv", index_col=0).join(split)
+    home = f"{built.dataset}/"
+    assert list(df.file_name[df.split == "validation"]) == [f"{home}no/0.wav"]
+    assert list(df.file_name[df.split == "testing"]) == [f"{home}yes/1.wav"]
+    assert built.planned(dataset="~/dataset") == set()
+
+
+def test_the_summary_has_the_sides_and_lines_that_load_it_all(built, monkeypatch):
+    summary = (built.results / "summary.txt").read_text()
+    assert "Split of the valid clips: " in summary and "(2 speakers)" in summary
+    lines = summary.partition("To load them")[2].split("\n", 1)[1]
+    loaded = {"np": np, "pd": pd}
+    monkeypatch.chdir(built.folder)
+    exec(textwrap.dedent(lines), loaded)
+    assert list(loaded["df"].label) == ["go", "go", "no", "no", "yes", "yes"]
+
+
+def test_a_run_without_a_valid_clip_fails(workflow):
+    for path in workflow.dataset.rglob("*.wav"):
+        write_wav(path, samples=100)
+    process = workflow.snakemake(check=False)
+    assert process.returncode == 1
+    assert "No clip is valid, of 6:" in process.stdout and "short_clips: pad" in process.stdout
+    assert "Traceback" not in process.stdout
+    workflow.snakemake(short_clips="pad")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import struct
 import sysconfig
 import wave
 from pathlib import Path
@@ -12,6 +13,8 @@ import soundfile
 from wavspec.dataset import Clip, find_clips
 from wavspec.run.code import label_digest
 from wavspec.run.files import new_csv
+
+SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
 
 
 def folder_of(variable, meaning):
@@ -39,6 +42,14 @@ def write_wav(path, seed=0, samples=16_000, rate=16_000):
     return path
 
 
+def riff(data, tag=1, channels=1, rate=16_000, bits=16):
+    """The bytes of a WAV file with any format fields, true or not."""
+    block = channels * bits // 8
+    fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
+    chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+
+
 def make_dataset(folder, labels=("go", "no", "yes"), clips=2):
     """Write `clips` valid clips for each of `labels` below `folder`; return the folder."""
     for number, label in enumerate(labels):
@@ -47,10 +58,10 @@ def make_dataset(folder, labels=("go", "no", "yes"), clips=2):
     return folder
 
 
-def write_catalog(dataset, label, folder, short_clips="invalid"):
+def write_catalog(dataset, label, folder, settings=SETTINGS):
     """Write the catalog of a label of `dataset` into `folder`; return it and its digest."""
     clips = find_clips(dataset).labels[label]
-    digest = label_digest(clips, {"short_clips": short_clips})
+    digest = label_digest(clips, settings)
     catalog = folder / f"{label}.{digest}.catalog"
     with new_csv(catalog, Clip._fields) as writer:
         writer.writerows(clips)

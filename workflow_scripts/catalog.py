@@ -1,9 +1,10 @@
 """The dataset's clips to a table for each label, and a table of the labels."""
 
-import os
+import json
 from pathlib import Path
 
-from wavspec.dataset import Clip, file_name_of, find_clips
+from wavspec.clip import Clip, file_name_of
+from wavspec.dataset import find_clips
 from wavspec.run.digests import remove_superseded
 from wavspec.run.files import new_csv
 from wavspec.run.job import job
@@ -11,36 +12,33 @@ from wavspec.run.job import job
 LABELS_FIELDS = ["label", "digest", "clips"]
 
 
-def write_catalogs(dataset, names, catalogs, labels):
+def write_catalogs(clips, names, catalogs, labels):
     """Write each label's clips to its catalog, in row order, and all labels to a table.
 
     A label's clips may have changed since its digest was computed. The catalog then holds what is
     there now, and the label's spectrograms job refuses it.
 
     Args:
-        dataset: the folder of WAV files.
+        clips: {label: [Clip, ...]}, see `dataset.find_clips`.
         names: list of the catalogs' names, `{label}.{digest}`.
         catalogs: list of CSV files to write, one for each label. Their columns are Clip's fields.
             The dataset's folder is not in them, so moving it does not change them.
         labels: CSV file to write: label (as in the names of files), digest, number of clips.
-
-    Raises:
-        JobError: see `dataset.find_clips`.
     """
-    found = {file_name_of(label): clips for label, clips in find_clips(dataset).labels.items()}
+    clips = {file_name_of(label): clips[label] for label in clips}
     with new_csv(labels, LABELS_FIELDS) as table:
         for name, catalog in zip(names, catalogs, strict=True):
             label, digest = name.rsplit(".", 1)
-            clips = found.get(label, [])
             with new_csv(catalog, Clip._fields) as writer:
-                writer.writerows(clips)
-            table.writerow([label, digest, len(clips)])
+                writer.writerows(clips.get(label, []))
+            table.writerow([label, digest, len(clips.get(label, []))])
 
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
         catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
         names = [catalog.stem for catalog in catalogs]
-        dataset = os.path.expanduser(snakemake.config["dataset"])
-        write_catalogs(dataset, names, outputs.catalogs, outputs.labels)
+        dataset = find_clips(snakemake.params.dataset, snakemake.config["path_pattern"])
+        write_catalogs(dataset.labels, names, outputs.catalogs, outputs.labels)
+        Path(outputs.made_by).write_text(json.dumps(snakemake.params.made_by), encoding="utf-8")
         remove_superseded(catalogs[0].parent, set(names))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.run.code import code_digest
 from wavspec.run.digests import content_digest, digest, digest_in, name_in, remove_superseded
 from wavspec.run.files import whole
@@ -191,7 +191,7 @@ if "snakemake" in globals():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with job(snakemake) as outputs:
         weights = Weights(snakemake.params.checkpoint, snakemake.params.pca_params)
-        settings = {"short_clips": snakemake.config["short_clips"]}
+        settings = settings_of(snakemake.config)
         labels = labels_of(
             [read_tables([table], settings) for table in snakemake.input.tables],
             snakemake.input.chunks,

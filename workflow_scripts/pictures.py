@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import read_tables
+from wavspec.chunk import read_tables, settings_of
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
     FRAME_LENGTH,
@@ -78,11 +78,7 @@ def draw(rows, chunks, pictures, page):
     # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    by_label = rows.groupby("label", sort=False)
-    labels = [
-        summary_of(name, table, chunk)
-        for (name, table), chunk in zip(by_label, chunks, strict=True)
-    ]
+    labels = summaries_of(rows, chunks)
     Path(page).write_text(page_of_invalid(rows[~rows["valid"]]), encoding="utf-8")
     with matplotlib.rc_context(STYLE):
         figures = figure_of_spectrograms, figure_of_outcomes, figure_of_lengths
@@ -90,8 +86,16 @@ def draw(rows, chunks, pictures, page):
             figure_of(labels).savefig(picture, metadata={"Date": None})
 
 
+def summaries_of(rows, chunks):
+    """Return a list of LabelSummary, see `draw`."""
+    by_label = rows.groupby("label", sort=False)
+    return [
+        summary_of(name, table, chunk)
+        for (name, table), chunk in zip(by_label, chunks, strict=True)
+    ]
+
+
 def summary_of(name, table, chunk):
-    """Return the LabelSummary of a label, of its rows and its chunk."""
     padded = table["valid"] & (table["padded"] != "0")
     outcomes = table["reason"].mask(table["valid"], "valid").mask(padded, "padded")
     lengths = Counter(zip(outcomes, table["sample_rate"], table["samples"], strict=True))
@@ -133,7 +137,14 @@ def figure_of_spectrograms(labels):
         pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
     )
     times = np.add.outer(lefts, frame_at(np.array(SECONDS)))
-    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * columns)
+    # The last columns may be a spectrogram shorter: their times stand below that.
+    whole = len(labels) - (rows - 1) * columns
+    mark_times(axes, times[:whole])
+    if whole < columns and rows > 1:
+        shorter = axes.secondary_xaxis(bottoms[-2] - 0.5, transform=axes.transData)
+        shorter.set_alignment("bottom")
+        mark_times(shorter, times[whole:])
+        shorter.spines[:].set_visible(False)
     bands = np.subtract.outer(bottoms - 1, band_at(np.array(HERTZ)))
     axes.set_yticks(bands.ravel(), [str(frequency) for frequency in HERTZ] * rows)
     axes.spines[:].set_visible(False)
@@ -142,6 +153,11 @@ def figure_of_spectrograms(labels):
     bar = axes_at(figure, width + 0.75, 0.5, 0.15, min(height, 3))
     figure.colorbar(image, bar, label=f"ln(magnitude + {LOG_OFFSET})")
     return figure
+
+
+def mark_times(axes, times):
+    """Mark SECONDS on the x axis of `axes` at `times`, an array of (columns, len(SECONDS))."""
+    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * len(times))
 
 
 def frame_at(seconds):
@@ -166,9 +182,9 @@ def figure_of_outcomes(labels):
     height = 0.18 * len(labels) + 0.2
     figure = Figure(figsize=(10, height + 1.3))
     places = range(len(labels))
-    for left, colors, meaning in (
-        (1.7, VALID, "valid clips"),
-        (5.9, INVALID, "invalid clips (another scale)"),
+    for left, meaning, colors, remark in (
+        (1.7, "valid clips", VALID, ""),
+        (5.9, "invalid clips", INVALID, " (another scale)"),
     ):
         axes = axes_at(figure, left, 0.6, 3.9, height)
         done = np.zeros(len(labels))
@@ -178,12 +194,16 @@ def figure_of_outcomes(labels):
                 axes.barh(places, clips, left=done, color=color, label=outcome)
                 done += clips
         axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlim(0, done.max() * 1.02 or 1)
-        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_yticks([])
-        axes.set_xlabel(meaning)
         if done.any():
+            axes.set_xlim(0, done.max() * 1.02)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.set_xlabel(meaning + remark)
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+        else:
+            axes.set_xlabel(f"no {meaning}")
+            axes.set_xticks([])
+            axes.spines[:].set_visible(False)
     figure.axes[0].set_yticks(places, [shortened(label.name, 1.5) for label in labels])
     figure.axes[0].set_title(title, loc="left", pad=22)
     return figure
@@ -302,6 +322,6 @@ def page_of_invalid(rows):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        rows = read_tables(snakemake.input.tables, {"short_clips": snakemake.config["short_clips"]})
+        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
         pictures = [outputs.spectrograms, outputs.outcomes, outputs.lengths]
         draw(rows, snakemake.input.chunks, pictures, outputs.invalid)

@@ -4,93 +4,117 @@ import os
 import sys
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
-from wavspec.audio import InvalidClipError, read_clip
+import numpy as np
+from wavspec.audio import FAINT, InvalidClipError, read_clip, worthless
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
-from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch
+from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch, waveforms_of
 from wavspec.run.code import check_installed
 from wavspec.run.digests import digest_in
 from wavspec.run.files import check_room, new_csv, whole
-from wavspec.run.job import bring_to_the_present, logged
+from wavspec.run.job import JobError, bring_to_the_present, logged
 
-PART = 512  # clips that a thread works on before their rows are written to the table
+PART = 512  # clips that a thread works on at once
 
 
-def write_chunk(dataset, catalog, chunk, table, short_clips="invalid", threads=1):
+def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     """Write the log-mel examples of the clips in `catalog`, and what became of each clip.
 
-    Memory grows with the number of clips by their catalog's rows alone.
+    Memory grows with the number of rows by those of catalog and table alone. A clip of many
+    examples adds its own samples and examples.
 
     Args:
         dataset: the folder that the catalog's paths lie below.
         catalog: CSV file of a label's clips, see `chunk.clips_of`.
-        chunk: .npy file to write: (n, 96, 64) float64, a row for each clip, zeros where it is
-            invalid. Its name must carry what `digests.label_digest` says of these clips and of the
-            code that runs.
-        table: CSV file to write, a row for each clip: the fields of chunk.TableRow.
-        short_clips: "invalid", or "pad" to append zeros to clips that are too short.
+        chunk: .npy file to write: (n, 96, 64) float64, the examples of each clip, or one row of
+            zeros where it is invalid. Its name must carry what `code.label_digest` says of these
+            clips and of the code that runs.
+        table: CSV file to write, a row for each of the chunk's: the fields of chunk.TableRow.
+        settings: {"short_clips": "invalid" or "pad", "long_clips": "invalid" or "cut"}, see
+            `audio.read_clip`.
         threads: how many to use. The bytes do not depend on it.
 
     Returns:
-        Counter of "valid", of each reason to be invalid, and of "padded" among the valid ones.
+        Counter of the clips that are "valid", of each reason to be invalid, and of the "examples".
 
     Raises:
         ClipChangedError: a clip is not the file that the catalog describes.
         ChunkError: catalog, code or configuration have changed since the digest was computed.
+        MachineError: a clip cannot be read, and not because of what it holds.
         JobError: an output cannot be written.
     """
     try:
-        clips = clips_of(catalog, digest_in(chunk), {"short_clips": short_clips})
+        clips = clips_of(catalog, digest_in(chunk), settings)
     except ChunkError:
         # It would be refused again. The next run writes it anew.
         Path(catalog).unlink(missing_ok=True)
         raise
-    counts = Counter()
+    cut = settings["long_clips"] == "cut"
+    rows, end = [], 0
     of_thread = threading.local()
 
-    def begin_thread():
-        of_thread.batch = ExampleBatch()
+    def write_part(first):
+        nonlocal end
+        if not hasattr(of_thread, "batch"):
+            of_thread.batch = ExampleBatch()
+        part, row = clips[first : first + PART], end if cut else first
+        part_rows = write_rows(dataset, part, settings, file.fileno(), row, of_thread.batch)
+        end = row + len(part_rows)
+        return part_rows
 
     with (
         whole([chunk, table], Path(chunk).parent, digest_in(chunk)) as [chunk_part, table_part],
         open(chunk_part, "wb", buffering=0) as file,
-        ThreadPoolExecutor(threads, initializer=begin_thread) as pool,
     ):
         check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
-
-        def write_part(first):
-            part = clips[first : first + PART]
-            offset = HEADER_BYTES + first * ROW_BYTES
-            return write_rows(dataset, part, file.fileno(), offset, short_clips, of_thread.batch)
-
-        with new_csv(table_part, TableRow._fields) as writer:
-            for rows in pool.map(write_part, range(0, len(clips), PART)):
+        # If a clip may have any number of rows, a part begins where the one before it ended.
+        for part_rows in mapped(write_part, range(0, len(clips), PART), 1 if cut else threads):
+            rows += part_rows
+        write_at(file.fileno(), 0, chunk_header(len(rows)))
+        try:
+            with new_csv(table_part, TableRow._fields) as writer:
                 writer.writerows(rows)
-                counts.update(row.reason or "valid" for row in rows)
-                counts["padded"] += sum(bool(row.padded) for row in rows)
-        write_at(file.fileno(), 0, chunk_header(len(clips)))
+        except OSError as error:
+            raise JobError(f"cannot write {table}: {error.strerror}") from error
+    counts = Counter(valid=0)
+    counts.update(row.reason or "valid" for row in rows if row.example == 0)
+    counts["examples"] = sum(row.valid for row in rows)
     return counts
 
 
-def write_rows(dataset, clips, file, offset, short_clips, batch):
-    """Write the examples of `clips` at `offset` of the open `file`; return their TableRows."""
+def mapped(function, arguments, threads):
+    """Yield function(argument) of each of the arguments, in order, from this many threads."""
+    if threads == 1:
+        yield from map(function, arguments)
+        return
+    # Its import takes longer than all the work on a small label.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(function, arguments)
+
+
+def write_rows(dataset, clips, settings, file, first, batch):
+    """Write the examples of `clips` from row `first` of the open `file`; return the TableRows."""
+    found = (row for clip in clips for row in rows_of(dataset, clip, settings))
     rows = []
-    for first in range(0, len(clips), batch.SIZE):
-        invalid = []
-        for place, clip in enumerate(clips[first : first + batch.SIZE]):
-            row, samples = judged(dataset, clip, short_clips)
+    while some := list(islice(found, batch.SIZE)):
+        for place, (_, used, _) in enumerate(some):
+            batch.samples[place, : len(used)] = used
+            batch.samples[place, len(used) :] = 0.0
+        examples = batch.log_mel()[: len(some)]
+        # A few samples of each tell most that are not faint, in a hundredth of the time.
+        may_be_faint = np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
+        offset = HEADER_BYTES + (first + len(rows)) * ROW_BYTES
+        for place, (row, used, rest) in enumerate(some):
+            if not row.valid:
+                examples[place] = 0.0
+            elif may_be_faint[place] and not row.note:
+                row = row._replace(note=worthless(used, rest))
             rows.append(row)
-            if row.valid:
-                batch.samples[place, : len(samples)] = samples
-                batch.samples[place, len(samples) :] = 0.0
-            else:
-                invalid.append(place)
-        examples = batch.log_mel()
-        examples[invalid] = 0.0
-        examples = examples[: len(rows) - first]
-        write_at(file, offset + first * ROW_BYTES, memoryview(examples).cast("B"))
+        write_at(file, offset, memoryview(examples).cast("B"))
     return rows
 
 
@@ -101,24 +125,40 @@ def write_at(file, offset, data):
         data, offset = data[written:], offset + written
 
 
-def judged(dataset, clip, short_clips):
-    """Return a clip's TableRow, and the samples of its example, or None where it is invalid."""
-    path = os.path.join(dataset, clip.path)
+def rows_of(dataset, clip, settings):
+    """Yield (TableRow, samples of its example, samples behind that are in none) for a clip."""
     try:
-        samples, format = read_clip(path, clip[1:], short_clips == "pad")
+        waveform = read_clip(os.path.join(dataset, clip.path), clip[1:], **settings)
     except InvalidClipError as error:
         format = error.format or ("", "", "")
-        return TableRow(*clip, False, error.reason, error.detail, *format, ""), None
-    samples = samples[:EXAMPLE_LENGTH]
-    padded = EXAMPLE_LENGTH - len(samples)
-    return TableRow(*clip, True, "", "", *format, padded), samples
+        yield TableRow(*clip, False, error.reason, error.detail, *format, "", 0, ""), (), ()
+        return
+    samples, format, note = waveform
+    padded = max(0, EXAMPLE_LENGTH - len(samples))
+    if settings["long_clips"] == "cut" and not padded:
+        examples = waveforms_of(samples)
+    else:
+        examples = [samples[:EXAMPLE_LENGTH]]
+    rest = samples[EXAMPLE_LENGTH:] if len(examples) == 1 else ()
+    for number, used in enumerate(examples):
+        yield TableRow(*clip, True, "", "", *format, padded, number, note), used, rest
 
 
 # Not a `script:` of Snakemake's, whose preamble takes 0.1 s: a third of what a small label takes.
 if __name__ == "__main__":
-    dataset, short_clips, threads, catalog, chunk, table, log = sys.argv[1:]
-    with logged(log):
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    with logged(options["--log"]):
         check_installed("spectrograms")
-        bring_to_the_present([catalog])
-        counts = write_chunk(dataset, catalog, chunk, table, short_clips, int(threads))
-        print(*(f"{count} {outcome}" for outcome, count in counts.items() if count), sep=", ")
+        bring_to_the_present([options["--catalog"]])
+        counts = write_chunk(
+            options["--dataset"],
+            options["--catalog"],
+            options["--chunk"],
+            options["--table"],
+            {
+                "short_clips": options["--short-clips"],
+                "long_clips": options["--long-clips"],
+            },
+            int(options["--threads"]),
+        )
+        print(*(f"{count} {outcome}" for outcome, count in counts.items()), sep=", ")

@@ -2,72 +2,99 @@
 
 import os
 import textwrap
+from pathlib import Path
 
 import pandas as pd
-from wavspec.chunk import read_tables
-from wavspec.run.job import closing, job
+from wavspec.chunk import read_tables, settings_of
+from wavspec.run.job import closing, job, said, warn
+from wavspec.run.stamps import read_stamp
+from wavspec.summary import check_some_valid, counted, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
 INVALID_COLUMNS = ["file_name", "label", "reason", "detail", "sample_rate", "channels", "samples"]
 
 
-def write_tables(rows, dataset, clips, invalid):
+def write_tables(rows, clips, invalid):
     """Write the table of all clips and that of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
-        dataset: the folder that the clips' paths lie below, as it is to stand in the tables.
+        rows: DataFrame of the rows of all labels, see `chunk.read_tables`, with `file_name`.
         clips: CSV file to write: index, file_name, label, valid (True or False); row i describes
             row i of the array.
         invalid: CSV file to write: the invalid clips, with reason, detail and format.
     """
-    rows = rows.assign(file_name=[os.path.join(dataset, path) for path in rows["path"]])
     rows[CLIPS_COLUMNS].to_csv(clips)
     rows.loc[~rows["valid"], INVALID_COLUMNS].to_csv(invalid, index=False)
 
 
-def account(rows, split, results):
-    """Return the closing words of a run, in lines."""
-    counts = rows["reason"].where(~rows["valid"]).value_counts()
-    causes = ", ".join(f"{n} {reason}" for reason, n in counts.items())
-    padded = (rows["valid"] & (rows["padded"] != "0")).sum()
-    by_label = rows["label"].value_counts()
+# What the summary says of valid clips that are likely worthless, see chunk.TableRow.note.
+NOTES = {
+    "silent": "silent: all samples are zero",
+    "channels cancel": "nearly silent, because their channels cancel each other in the mean",
+    "beyond full scale": "stored as floats far beyond [-1, 1], so they are much too loud",
+    "16-bit values in 32-bit": "stored as 32-bit integers in the range of 16 bits: nearly silent",
+    "sound after the used part": "silent in the part that is used, the first 0.975 s, not after it",
+}
+
+
+def warnings_about(clips):
+    """Return a line for each kind of valid clips that are likely worthless.
+
+    Args:
+        clips: DataFrame of all clips: `file_name`, `valid` and `note`.
+    """
+    noted = clips[clips.valid & (clips.note != "")].groupby("note").file_name
+    return [
+        f"{counted(len(names), 'valid clip')}, such as {names.iloc[0]!r}: {NOTES[note]}"
+        for note, names in noted
+    ]
+
+
+def account(rows, results):
+    """Return the closing words of a run, in lines.
+
+    Args:
+        rows: DataFrame of the rows of all labels with `file_name`, `speaker` and `split`.
+        results: folder of the results.
+    """
+    clips = rows[rows.example == "0"]
+    valid = clips.valid.sum()
+    invalid = clips.reason[~clips.valid].value_counts()
+    causes = ", ".join(f"{count} {reason}" for reason, count in invalid.items())
+    padded = (clips.valid & ~clips.padded.isin(["0", ""])).sum()
+    examples = rows.valid.sum()
+    by_label = clips.label.value_counts()
     # Wrapped between labels, and not between a label and its count.
     words = ", ".join(f"{label} {n}".replace(" ", "\0") for label, n in by_label.items())
     lines = textwrap.wrap(words, 98, break_long_words=False, break_on_hyphens=False)
     return [
-        f"{len(rows)} clips in {len(by_label)} labels: {rows['valid'].sum()} valid"
-        f"{f', {padded} of them padded' if padded else ''}, {counts.sum()} invalid"
-        f"{f' ({causes}; see {results}/invalid.csv)' if causes else ''}",
+        f"{counted(len(clips), 'clip')} in {counted(len(by_label), 'label')}: {valid} valid"
+        f"{f', {padded} of them padded' if padded else ''}"
+        f"{f', cut into {examples} examples' if examples != valid else ''}"
+        f", {invalid.sum()} invalid{f' ({causes}; see {results}/invalid.csv)' if causes else ''}",
         *(f"  {line}".replace("\0", " ") for line in lines),
-        split_in_words(rows, split, results),
+        *sides_in_words(rows).split("\n"),
         "To load them (import numpy as np, pandas as pd):",
-        f'  audio = np.fromfile("{results}/wavfile_spec.dat").reshape((-1, 96, 64))',
-        f'  df = pd.read_csv("{results}/wavfile_df.csv", index_col=0)',
+        *(f"  {line}" for line in loading_lines(results).splitlines()),
     ]
-
-
-def split_in_words(rows, split, results):
-    """Return how many clips and speakers each side has."""
-    groups = split.groupby(split["split"].replace("", "on no side"))["speaker"]
-    sides = [
-        f"{len(groups.get_group(side))} {side} ({groups.get_group(side).nunique()} speakers)"
-        for side in ("training", "validation", "testing", "on no side")
-        if side in groups.groups
-    ]
-    return f"Split, see {results}/wavfile_split.csv: {', '.join(sides)}"
 
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        settings = {"short_clips": snakemake.config["short_clips"]}
-        rows = read_tables(snakemake.input.tables, settings)
-        dataset = os.path.expanduser(snakemake.config["dataset"])
-        write_tables(rows, dataset, outputs.clips, outputs.invalid)
+        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
+        rows["file_name"] = [os.path.join(snakemake.params.dataset, path) for path in rows.path]
+        check_some_valid(rows)
+        write_tables(rows, outputs.clips, outputs.invalid)
         split = pd.read_csv(snakemake.input.split, dtype=str, keep_default_na=False)
+        [split_stamp] = snakemake.input.stamps
+        of_split, _ = read_stamp(split_stamp)
+        for warning in (
+            *snakemake.params.warnings,
+            *of_split["warnings"],
+            *warnings_about(rows.drop_duplicates("path")),
+        ):
+            warn(warning)
         results = os.path.dirname(snakemake.output.clips)
-        lines = account(rows, split, results)
-        with open(outputs.summary, "w", encoding="utf-8") as summary:
-            summary.writelines(f"{line}\n" for line in lines)
-        for line in lines:
+        for line in account(rows.join(split[["speaker", "split"]]), results):
             closing(line)
+        Path(outputs.summary).write_text("\n".join([*said(), ""]), encoding="utf-8")

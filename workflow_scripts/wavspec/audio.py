@@ -1,4 +1,4 @@
-"""WAV files: what they hold, and whether they make exactly one example.
+"""WAV files: what they hold, and whether that makes examples.
 
 In a notebook::
 
@@ -7,6 +7,8 @@ In a notebook::
 """
 
 import errno
+import io
+import math
 import os
 import stat
 import struct
@@ -23,19 +25,26 @@ from .front_end import (
     resampled_length,
     to_mono_16k,
 )
-from .run.job import JobError
+from .run.errors import JobError
 
-# A clip is valid if it makes exactly one example: 15,600 <= samples at 16 kHz < 30,960.
+# A clip makes exactly one example if 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s
 TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: a second example begins to fit
+
+# The longest clip that is cut, in samples at its own rate: 70 minutes at 16 kHz, 23 at 48 kHz. Its
+# examples are computed from all of it, as float64: half a gigabyte, and as much again to resample.
+MAX_SAMPLES = 2**26
 
 # Above any audio interface's rate. A larger number in a header is damage, and believing it would
 # let one clip of "one second" ask for gigabytes.
 MAX_SAMPLE_RATE = 768_000  # Hz
 # What libsndfile says of a stream whose header does not tell its length.
 UNKNOWN_LENGTH = 2**63 - 1
+SFE_MALLOC_FAILED = 17  # libsndfile's error code for too little memory
 
-GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+# Errors of opening a file that are its own and come again. Any other is the machine's.
+LASTING = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+GONE = {errno.ENOENT, errno.ENOTDIR}
 NO_FILE = ("", "")  # size and mtime of what is no regular file
 
 # The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The
@@ -43,7 +52,15 @@ NO_FILE = ("", "")  # size and mtime of what is no regular file
 PLAIN_HEADER = (
     b"RIFF%bWAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16) + b"data%b"
 )
-PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # the largest plain file of a valid clip
+PLAIN_BYTES = 44 + 2 * (TOO_LONG - 1)  # the largest plain file of one example
+READ_AT_ONCE = 2**20  # bytes
+
+MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
+
+# Peaks in 16-bit steps that tell a valid clip that is likely worthless.
+FAINT = 100  # nothing to be heard: -50 dB of full scale
+CLEAR = 1000  # something: -30 dB
+FAR_BEYOND = 10 * FULL_SCALE  # floats that are not in [-1, 1], but 16-bit values, it may be
 
 
 class AudioFormat(NamedTuple):
@@ -54,8 +71,18 @@ class AudioFormat(NamedTuple):
     samples: int  # per channel, at `sample_rate`
 
 
+class Waveform(NamedTuple):
+    """What was decoded of a WAV file."""
+
+    samples: np.ndarray  # (n,), mono, in 16-bit steps; int16 or float64
+    format: AudioFormat
+    # Blank, or why it is likely worthless: `channels cancel`, `beyond full scale` or `16-bit
+    # values in 32-bit`.
+    note: str = ""
+
+
 class InvalidClipError(ValueError):
-    """A clip that does not make exactly one example.
+    """A clip that does not make exactly one example, or none where long clips are cut.
 
     Attributes:
         reason: `too short`, `too long`, `unreadable` or `not finite`.
@@ -77,84 +104,166 @@ class ClipChangedError(JobError):
         super().__init__(f"{path} changed during the run: run again")
 
 
+class MachineError(JobError):
+    """The machine failed to read or decode a clip, which says nothing about the clip."""
+
+    def __init__(self, path, error):
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        super().__init__(f"cannot read {path}: {cause}")
+
+
 def wavfile_to_examples(path):
     """Return the (examples, 96, 64) float64 log-mel examples of a WAV file of any length.
 
     Raises:
         InvalidClipError: the file cannot be decoded, or holds NaN or infinite samples.
+        MachineError: the file cannot be read: there is none, or the disk or the memory fails.
     """
-    samples, _ = read_waveform(path)
-    return examples_of(samples)
+    return examples_of(read_waveform(path).samples)
 
 
-def read_clip(path, expected=None, pad_short=False):
-    """Return (samples, AudioFormat) of a valid clip; the samples are those of `read_waveform`.
+def read_clip(path, expected=None, short_clips="invalid", long_clips="invalid"):
+    """Return the Waveform of a valid clip, at 16 kHz.
 
     Args:
         path: the WAV file.
         expected: what the file's size in bytes and its mtime in ns must be, both blank text where
             no regular file that may be read is expected. None if anything is expected.
-        pad_short: whether a clip of under 15,600 samples is valid if it has any.
+        short_clips: "pad" if a clip of under 15,600 samples is valid if it has any, or "invalid".
+        long_clips: "cut" if a clip of more than one example is valid, or "invalid".
 
     Raises:
         InvalidClipError: the clip is not valid, with the reason. No content of a file raises
             anything else, and a too long one is told by its header, not by decoding it.
         ClipChangedError: the file is not what was expected.
+        MachineError: the file cannot be read now, for a reason that lies outside of it.
     """
-    samples, format = read_waveform(path, expected, limit=TOO_LONG)
-    length = len(samples)
-    if length < SHORTEST_VALID and not (pad_short and length):
-        raise InvalidClipError("too short", f"{length / SAMPLE_RATE:.3f} s, 0.975 needed", format)
-    return samples, format
+    waveform = read_waveform(path, expected, long_clips)
+    length = len(waveform.samples)
+    if length < SHORTEST_VALID and not (short_clips == "pad" and length):
+        detail = f"{length / SAMPLE_RATE:.3f} s, {SHORTEST_VALID / SAMPLE_RATE} needed"
+        raise InvalidClipError("too short", detail, waveform.format)
+    return waveform
 
 
-def read_waveform(path, expected=None, limit=None):
-    """Return (samples, AudioFormat) of a WAV file: (n,) mono, 16 kHz, in 16-bit steps.
+def read_waveform(path, expected=None, long_clips=None):
+    """Return the Waveform of a WAV file, at 16 kHz.
 
-    A plain 16-bit mono file at 16 kHz gives int16 samples, any other float64. VGGish reads 16-bit
+    Mono files of integers at 16 kHz give int16 samples, any others float64. VGGish reads 16-bit
     integers, and so does this. Only stored floats are multiplied by 32,768 instead.
 
     Raises:
-        InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or, where
-            `limit` is given, has that many samples at 16 kHz or more.
+        InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or is too long,
+            see `limit_of`.
         ClipChangedError: `expected`, a pair of size and mtime in ns, does not describe the file.
+        MachineError: see `read_clip`.
     """
     try:
+        file = open_clip(path, expected)
+        try:
+            try:
+                waveform = read_samples(file, long_clips)
+            finally:
+                # After the reading, and also if it failed: the clip may be just being written.
+                if expected and expected != state_of(os.fstat(file)):
+                    raise ClipChangedError(path)
+        finally:
+            os.close(file)
+        samples = to_mono_16k(waveform.samples, waveform.format.sample_rate)
+        return waveform._replace(samples=samples)
+    except (OSError, MemoryError, ImportError) as error:
+        raise MachineError(path, error) from error
+
+
+def open_clip(path, expected):
+    """Return the file descriptor of a clip that is opened for reading."""
+    try:
         # Without O_NONBLOCK, opening a FIFO would wait for ever for its writer.
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        # Another error, such as a missing permission, would come again in the next run.
         if error.errno in GONE and expected not in (None, NO_FILE):
             raise ClipChangedError(path) from error
-        raise InvalidClipError("unreadable", error.strerror) from error
-    try:
-        samples, format = read_samples(file, limit)
-    finally:
-        # After the reading, and also if it failed: the clip may be one that is just being written.
-        status = os.fstat(file)
-        os.close(file)
-        if expected and expected != state_of(status):
-            raise ClipChangedError(path)
-    return to_mono_16k(samples, format.sample_rate), format
+        if error.errno in LASTING or (error.errno in GONE and expected == NO_FILE):
+            raise InvalidClipError("unreadable", error.strerror) from error
+        raise
 
 
 def state_of(status):
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else NO_FILE
 
 
-def read_samples(file, limit):
-    """Return (samples, AudioFormat) of an open file descriptor, at the file's own rate."""
+def read_samples(file, long_clips):
+    """Return the Waveform of an open file descriptor, at the file's own rate."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidClipError("unreadable", "not a regular file")
+    at_most = PLAIN_BYTES if long_clips == "invalid" else READ_AT_ONCE
+    content = os.read(file, min(status.st_size, at_most))
+    samples = plain_pcm(content, status.st_size)
+    if samples is not None:
+        return Waveform(samples, AudioFormat(SAMPLE_RATE, 1, len(samples)))
+    os.lseek(file, 0, os.SEEK_SET)
+    source = Source(file, closefd=False)
+    is_all = len(content) == status.st_size
     try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidClipError("unreadable", "not a regular file")
-        samples = plain_pcm(os.read(file, PLAIN_BYTES), status.st_size)
-        if samples is not None:
-            return samples, AudioFormat(SAMPLE_RATE, 1, len(samples))
-        os.lseek(file, 0, os.SEEK_SET)
-        return decode(file, limit)
-    except OSError as error:
-        raise InvalidClipError("unreadable", error.strerror) from error
+        waveform = decode(io.BytesIO(content) if is_all else io.BufferedReader(source), long_clips)
+    except InvalidClipError as error:
+        detail = error.reason == "unreadable" and what_it_is(content, status.st_size)
+        if detail:
+            raise InvalidClipError("unreadable", detail, error.format) from error
+        raise
+    finally:
+        if source.error:
+            raise source.error
+    detail = not len(waveform.samples) and what_it_is(content, status.st_size)
+    if detail:
+        raise InvalidClipError("unreadable", detail, waveform.format)
+    return waveform
+
+
+def what_it_is(content, file_size):
+    """Return what a file without audio is, in words, or None, from its size and first bytes."""
+    if not file_size:
+        return "an empty file"
+    if content.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if content[4:8] == b"ftyp":
+        return "an MP4 file (as .m4a), not WAV: convert it, such as with ffmpeg"
+    if content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
+        return "an AAC file, not WAV: convert it, such as with ffmpeg"
+    if content.startswith(b"\x1a\x45\xdf\xa3"):
+        return "a WebM or Matroska file, not WAV: convert it, such as with ffmpeg"
+    start = content.find(b"data\0\0\0\0", 12) + 8
+    # A chunk of the header may follow a `data` that is empty indeed. Its name is text.
+    if content[:4] in (b"RIFF", b"RIFX") and start >= 20 and content[start : start + 4].strip():
+        name = content[start : start + 4]
+        if not (name.isascii() and name.decode().isprintable()):
+            return (
+                f"the header announces no samples, but {file_size - start} bytes follow: "
+                "the recorder did not close the file"
+            )
+    return None
+
+
+class Source(io.FileIO):
+    """An open file as libsndfile reads it, which remembers an error of a read.
+
+    libsndfile takes a failed read for the end of the file, and what was decoded until then for all
+    that there is.
+    """
+
+    error = None
+
+    def readinto(self, buffer):
+        # libsndfile calls this, through which no exception can pass.
+        try:
+            count = super().readinto(buffer)
+            if not count and self.tell() < os.fstat(self.fileno()).st_size:
+                raise OSError(errno.EIO, "a read ended before the end of the file")
+            return count
+        except BaseException as error:
+            self.error = error
+            return 0
 
 
 def plain_pcm(content, file_size):
@@ -172,53 +281,104 @@ def plain_pcm(content, file_size):
     return np.frombuffer(content, "<i2", offset=44)
 
 
-def decode(file, limit=None):
-    """Return (samples, AudioFormat) of any file that libsndfile reads.
+def decode(stream, long_clips=None):
+    """Return the Waveform of a binary stream that libsndfile reads, at the file's own rate.
 
-    The samples are (n,) float64, mono, in 16-bit steps, at the file's own rate. Raises as
-    `read_waveform` does.
+    Raises as `read_waveform` does.
     """
     import soundfile
 
     try:
-        with soundfile.SoundFile(file, closefd=False) as sound:
-            samples, format = decode_blocks(sound, limit)
-    except (InvalidClipError, MemoryError):
-        raise
-    # A damaged file may make a decoder fail in any way: whatever it is, it is this clip's reason.
-    except Exception as error:
-        detail = getattr(error, "error_string", error)
-        raise InvalidClipError("unreadable", f"{type(error).__name__}: {detail}") from error
-    with np.errstate(over="ignore"):
-        # Doubles beyond the range of float32 would overflow in the spectrum.
-        if not np.isfinite(samples.astype(np.float32)).all():
-            raise InvalidClipError("not finite", "NaN or infinite samples", format)
-    return samples, format
+        with soundfile.SoundFile(stream) as sound:
+            return decode_blocks(sound, long_clips)
+    except soundfile.LibsndfileError as error:
+        if error.code == SFE_MALLOC_FAILED:
+            raise MemoryError(error.error_string) from error
+        raise InvalidClipError("unreadable", error.error_string) from error
 
 
-def decode_blocks(sound, limit):
-    """Return (samples, AudioFormat) of an open soundfile.SoundFile, as `decode` does."""
+def decode_blocks(sound, long_clips):
+    """Return the Waveform of an open soundfile.SoundFile, as `decode` does."""
     announced = 0 if sound.frames == UNKNOWN_LENGTH else sound.frames
     format = AudioFormat(sound.samplerate, sound.channels, announced)
     if format.sample_rate > MAX_SAMPLE_RATE:
         detail = f"sample rate {format.sample_rate} Hz, at most {MAX_SAMPLE_RATE} is believed"
         raise InvalidClipError("unreadable", detail, format)
+    limit = limit_of(long_clips, format.sample_rate)
     stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
-    dtype, scale = ("float64", FULL_SCALE) if stored_as_float else ("int16", 1.0)
     # soundfile.read does this too, and it matters: an MP3 decoder has other last bits after a seek.
     if sound.seekable():
         sound.seek(0)
-    blocks, decoded = [], 0
+    samples, decoded = bytearray(), 0  # a bytearray grows without being copied
+    peak = channel_peak = 0.0
     # In blocks, because a header may announce a thousand channels, or more samples than follow.
     block_size = max(1, 2**18 // format.channels)
     while True:
         length = resampled_length(max(announced, decoded), format.sample_rate)
-        if limit and length >= limit:
+        if length >= limit:
             detail = f"{length / SAMPLE_RATE:.3f} s, under {limit / SAMPLE_RATE:.3f} needed"
             raise InvalidClipError("too long", detail, format)
-        block = sound.read(block_size, dtype=dtype, always_2d=True) * scale
+        block = sound.read(
+            block_size, dtype="float64" if stored_as_float else "int16", always_2d=True
+        )
         if not len(block):
             break
-        blocks.append(block[:, 0] if format.channels == 1 else np.mean(block, axis=1))
-        decoded += len(block)
-    return np.concatenate(blocks) if blocks else np.empty(0), format._replace(samples=decoded)
+        if stored_as_float:
+            block *= FULL_SCALE
+        mono = block[:, 0] if format.channels == 1 else np.mean(block, axis=1)
+        block_peak = peak_of(mono)
+        # Doubles beyond the range of float32 would overflow in the spectrum.
+        if not block_peak <= MAX_FLOAT32:
+            raise InvalidClipError("not finite", "NaN or infinite samples", format)
+        if format.channels > 1 and block_peak <= FAINT:
+            channel_peak = max(channel_peak, peak_of(block))
+        peak = max(peak, block_peak)
+        samples += memoryview(mono).cast("B")
+        decoded += len(mono)
+        dtype = mono.dtype
+    if not decoded:
+        return Waveform(np.empty(0), format._replace(samples=0))
+    note = ""
+    if peak > FAR_BEYOND:
+        note = "beyond full scale"
+    elif peak <= FAINT and channel_peak >= CLEAR:
+        note = "channels cancel"
+    elif peak <= 1 and sound.subtype == "PCM_32" and holds_anything(sound):
+        note = "16-bit values in 32-bit"
+    return Waveform(np.frombuffer(samples, dtype), format._replace(samples=decoded), note)
+
+
+def limit_of(long_clips, sample_rate):
+    """Return how many samples at 16 kHz are too many for a clip at `sample_rate`.
+
+    Args:
+        long_clips: "invalid" if a clip may have one example; "cut" if as many as memory allows;
+            None if any number.
+    """
+    if long_clips == "invalid":
+        return TOO_LONG
+    return resampled_length(MAX_SAMPLES, sample_rate) if long_clips == "cut" else math.inf
+
+
+def peak_of(samples):
+    """Return the largest magnitude among `samples`; NaN if one is NaN."""
+    return max(float(samples.max()), -float(samples.min()))
+
+
+def holds_anything(sound):
+    """Return whether any of the 32-bit integers of a soundfile.SoundFile is not 0."""
+    sound.seek(0)
+    return any(block.any() for block in sound.blocks(2**16, dtype="int32"))
+
+
+def worthless(used, rest):
+    """Return why an example is likely worthless: `silent`, `sound after the used part`, or "".
+
+    Args:
+        used: the example's samples, in 16-bit steps.
+        rest: those behind, which are in no example.
+    """
+    peak = peak_of(used)
+    if peak <= FAINT and len(rest) and peak_of(rest) >= CLEAR:
+        return "sound after the used part"
+    return "" if peak else "silent"

@@ -1,19 +1,19 @@
 """How a label is kept: its catalog, its chunk of spectrograms, and the table beside the chunk.
 
-The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64,
-with zeros where a clip is invalid. Its table is a CSV file that says of each row what became of it.
+The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64:
+the examples of each clip, one after another, and zeros for an invalid one. Its table is a CSV file
+that describes each row of the chunk.
 """
 
 import csv
 import io
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import Clip, label_in
+from .clip import Clip, label_in
 from .front_end import EXAMPLE_SHAPE
 from .run.code import label_digest
 from .run.digests import digest_in
@@ -26,7 +26,7 @@ HEADER_BYTES = 4096
 
 
 class TableRow(NamedTuple):
-    """What became of a clip. As read from a file, all but `valid` is text."""
+    """A row of a chunk: an example of a valid clip, or the zeros of an invalid one."""
 
     path: str  # the first three are the clip's, as its catalog has them
     size: str
@@ -38,6 +38,13 @@ class TableRow(NamedTuple):
     channels: str
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
+    example: int = 0  # which of the clip's, from 0
+    note: str = ""  # why it is likely worthless, though valid, see audio.worthless
+
+
+def settings_of(config):
+    """Return the part of the configuration that the rows of a label depend on."""
+    return {key: config[key] for key in ("short_clips", "long_clips")}
 
 
 class ChunkError(JobError):
@@ -64,11 +71,16 @@ def clips_of(catalog, digest, settings):
 
     Raises:
         ChunkError: they have another digest, or the file is damaged or gone.
+        JobError: the file cannot be read.
     """
-    with suppress(ChunkError, FileNotFoundError):
+    try:
         clips = read_catalog(catalog)
         if label_digest(clips, settings) == digest:
             return clips
+    except (ChunkError, FileNotFoundError):
+        pass
+    except OSError as error:
+        raise JobError(f"cannot read {catalog}: {error.strerror}") from error
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
@@ -91,7 +103,8 @@ def read_table(path, settings):
         raise ChunkError(f"{path} is damaged: {error}") from error
     if list(table.columns) != list(TableRow._fields):
         raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
-    clips = [Clip(*clip) for clip in table[list(Clip._fields)].itertuples(index=False)]
+    first = table[table["example"] == "0"]
+    clips = [Clip(*clip) for clip in first[list(Clip._fields)].itertuples(index=False)]
     if label_digest(clips, settings) != digest_in(path):
         raise ChunkError(f"{path} is not of the clips that its name says")
     return table.assign(valid=table["valid"] == "True")

@@ -1,19 +1,40 @@
-"""Which clips the dataset holds: one walk of it, and what their names may be."""
+"""Which clips the dataset holds: one walk of it, and what a clip's path says."""
 
+import errno
+import itertools
 import os
 import re
 import stat
 from collections import Counter
 from typing import NamedTuple
 
-from .run.job import JobError
+from .clip import Clip, file_name_of
+from .run.errors import JobError
 
-# Audio that a folder of clips may also hold. It is counted, so that nobody misses it in silence.
-OTHER_AUDIO = {
-    *(".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg"),
-    *(".opus", ".raw", ".snd", ".sph", ".w64", ".wave", ".webm", ".wma"),
+# The default of `path_pattern` in config.yaml.
+PATH_PATTERN = r"((.*/)?(?P<label>[^/]+)/)?[^/]+\.wav"
+# What the pattern's group `split`, or a folder above the label, may be called.
+SIDES = {
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval"), "testing"),
 }
-# What pandas.read_csv takes for a missing value, not for a word.
+# Endings of audio files. Those that the pattern does not match are counted, to warn about them.
+AUDIO = {
+    *(".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg"),
+    *(".opus", ".raw", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma"),
+}
+# Those that libsndfile cannot read.
+UNREADABLE = {".aac", ".m4a", ".webm", ".wma"}
+# Folders of macOS, Windows, Linux and NAS systems, in small letters. They hold copies, deleted
+# files and metadata.
+SYSTEM_FOLDERS = {
+    *("__macosx", "$recycle.bin", "system volume information", "lost+found"),
+    *("@eadir", "@recycle", "#recycle"),
+}
+# The most hidden folders to look into: a Git repository with its annex can have millions.
+HIDDEN_FOLDERS = 5000
+# What pandas.read_csv takes for a missing value, if it is not told otherwise.
 READ_AS_MISSING = {
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
@@ -23,33 +44,42 @@ UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 PERIODIC = re.compile(r"(.+?)\1{19}$")
 # A chunk's name must fit into the 255 bytes that usual file systems allow.
 LONGEST_NAME = 255 - len(".0123456789ab.npy")
-
-
-class Clip(NamedTuple):
-    """One WAV file; size and mtime are blank where there is no regular file that may be read."""
-
-    path: str  # below the dataset folder
-    size: int | str  # bytes
-    mtime_ns: int | str  # nanoseconds since the epoch
+# Errors of a link that the next run would meet again. Any other is a fault of the machine.
+LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 class Dataset(NamedTuple):
     """What one walk of the dataset found."""
 
     labels: dict  # {label: [Clip, ...]}, both in row order
-    other_audio: Counter  # {ending in small letters: files} of audio that is not .wav
+    warnings: list  # lines about what was left out, and about unusual labels
 
 
-def find_clips(folder):
+class Folder(NamedTuple):
+    """What lies right in a folder. All paths are below the dataset."""
+
+    subfolders: list  # (path, (device, inode)) of each
+    clips: list  # (re.Match of the pattern, Clip) of each
+    unmatched: list  # paths of other files
+    hidden: list  # paths of files and folders that are not part of the dataset
+
+
+def find_clips(folder, path_pattern=PATH_PATTERN):
     """Return the Dataset below `folder`.
 
-    A clip is whatever has a name that ends in .wav, in any case. Its label is the name of the
-    folder that holds it. Linked folders are followed, except back to a folder that leads to them:
-    that one's clips are found already.
+    A clip is a file whose path below `folder` matches the pattern, see `matched`. Its label is the
+    pattern's group `label`, or the name of `folder` if that group is empty. Hidden files and
+    folders, whose names begin with a dot, and SYSTEM_FOLDERS are left out. Links to folders are
+    followed, except to a folder that contains the link.
+
+    Args:
+        folder: the dataset's folder.
+        path_pattern: regular expression with a group `label`, see config.yaml.
 
     Raises:
-        JobError: no such folder, no clip, a folder that cannot be listed, or a name that no
-            CSV file can carry to pandas and back.
+        JobError: no such folder, a folder that cannot be listed, a pattern that is broken or
+            matches no file, or a name that no CSV file or chunk can carry.
     """
     if not os.path.isdir(folder):
         raise JobError(
@@ -60,71 +90,115 @@ def find_clips(folder):
         raise JobError(
             f"config key 'dataset': {folder!r} has control characters, or bytes that are not UTF-8"
         )
-    labels, other_audio = {}, Counter()
-    for subfolder, clips, endings in walk(folder):
-        if clips:
-            labels.setdefault(label_of(folder, subfolder), []).extend(clips)
-        other_audio.update(endings)
+    try:
+        pattern = compiled(path_pattern)
+    except re.error as error:
+        raise bad_pattern(folder, path_pattern, f"is not a regular expression: {error}") from error
+    if "label" not in pattern.groupindex:
+        raise bad_pattern(folder, path_pattern, "has no group (?P<label>...)")
+    own_name = os.path.basename(os.path.abspath(folder))
+    labels, sides, unmatched, hidden = {}, {}, [], []
+    for found in walk(folder, pattern):
+        for match, clip in found.clips:
+            labels.setdefault(match["label"] or own_name, []).append(clip)
+            if "split" in pattern.groupindex:
+                sides.setdefault(match["split"], clip.path)
+        unmatched += found.unmatched
+        hidden += found.hidden
     if not labels:
-        raise JobError(
-            f"config key 'dataset': {folder!r} holds no file whose name ends in .wav, however deep"
-        )
+        raise no_clips(folder, path_pattern, sorted(filter(is_audio, unmatched)))
+    check_sides(sides)
     check_names(labels)
     # Python orders strings by code point, which is the order of their UTF-8 bytes.
-    return Dataset({label: sorted(labels[label]) for label in sorted(labels)}, other_audio)
+    in_order = {label: sorted(labels[label]) for label in sorted(labels)}
+    return Dataset(in_order, warnings_about(folder, in_order, unmatched, hidden))
 
 
-def walk(dataset):
-    """Yield (folder, clips, endings) for every folder, which is a path below `dataset` or ""."""
+def compiled(path_pattern):
+    """Return the re.Pattern of the configuration's `path_pattern`; raise re.error if it is broken.
+
+    Its dots match any character: nothing says that a folder's name must be printable.
+    """
+    return re.compile(path_pattern, re.DOTALL)
+
+
+def matched(pattern, path):
+    """Return the re.Match of the whole `path`, below the dataset, or None.
+
+    Upper and lower case matter, except in the ending: a pattern that ends in .wav or .WAV also
+    matches a path that ends in .Wav.
+    """
+    if match := pattern.fullmatch(path):
+        return match
+    stem, ending = os.path.splitext(path)
+    return pattern.fullmatch(stem + ending.lower()) or pattern.fullmatch(stem + ending.upper())
+
+
+def walk(dataset, pattern):
+    """Yield the Folder of every folder of the dataset."""
     root = os.stat(dataset)
     waiting = [("", ((root.st_dev, root.st_ino),))]
     while waiting:
         folder, lineage = waiting.pop()
-        subfolders, clips, endings = list_folder(dataset, folder)
-        yield folder, clips, endings
-        for subfolder, identity in subfolders:
+        found = list_folder(dataset, folder, pattern)
+        yield found
+        for subfolder, identity in found.subfolders:
             if identity not in lineage:
                 waiting.append((subfolder, (*lineage, identity)))
 
 
-def list_folder(dataset, folder):
-    """Return what lies right in `folder`, a path below `dataset`.
+def list_folder(dataset, folder, pattern):
+    """Return the Folder of `folder`, a path below `dataset` or "".
 
-    Returns:
-        ([(subfolder, (device, inode)), ...], [Clip, ...], [ending of other audio, ...])
+    Raises:
+        JobError: the folder, or what a link in it leads to, cannot be read.
     """
-    subfolders, clips, endings = [], [], []
+    found = Folder([], [], [], [])
     above = f"{folder}/" if folder else ""
     try:
         with os.scandir(os.path.join(dataset, folder)) as entries:
             for entry in entries:
                 path = above + entry.name
-                is_clip = entry.name[-4:].lower() == ".wav"
-                if is_clip:
-                    clips.append(clip_at(entry, path))
-                try:
-                    if entry.is_dir():
-                        status = entry.stat()
-                        subfolders.append((path, (status.st_dev, status.st_ino)))
-                    elif not is_clip:
-                        ending = os.path.splitext(entry.name)[1].lower()
-                        if ending in OTHER_AUDIO:
-                            endings.append(ending)
-                except PermissionError:
-                    if not is_clip:  # a link to a folder, it may be, and to clips in it
-                        raise
-                except OSError:  # a link to itself
+                if entry.name.startswith("."):
+                    found.hidden.append(path)
                     continue
+                match = matched(pattern, path)
+                is_folder = leads_to_folder(entry, match)
+                if is_folder:
+                    if entry.name.lower() in SYSTEM_FOLDERS:
+                        found.hidden.append(path)
+                        continue
+                    status = entry.stat()
+                    found.subfolders.append((path, (status.st_dev, status.st_ino)))
+                    # Only a folder with the name of an audio file can be meant to be a clip.
+                    match = match if is_audio(path) else None
+                if match:
+                    found.clips.append((match, clip_at(entry, path)))
+                elif not is_folder:
+                    found.unmatched.append(path)
     except OSError as error:
         raise JobError(f"cannot list {error.filename!r}: {error.strerror}") from error
-    return subfolders, clips, endings
+    return found
+
+
+def leads_to_folder(entry, match):
+    """Return whether an os.DirEntry is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        # A link that may not be followed leads to a clip, or maybe to a folder with clips.
+        if error.errno in LEADS_NOWHERE or (match and error.errno in FORBIDDEN):
+            return False
+        raise
 
 
 def clip_at(entry, path):
     try:
         status = entry.stat()
-    except OSError:  # a link that leads nowhere
-        return Clip(path, "", "")
+    except OSError as error:
+        if error.errno in LEADS_NOWHERE | FORBIDDEN:
+            return Clip(path, "", "")
+        raise
     # Permission is in the catalog because granting it must count as a change, like any other.
     may_read = status.st_mode & 0o444 == 0o444 or os.access(entry.path, os.R_OK)
     if not (stat.S_ISREG(status.st_mode) and may_read):
@@ -132,9 +206,68 @@ def clip_at(entry, path):
     return Clip(path, status.st_size, status.st_mtime_ns)
 
 
-def label_of(dataset, folder):
-    """Return the label of the clips right in `folder`: its name, however deep it lies."""
-    return os.path.basename(folder or os.path.abspath(dataset))
+def is_audio(path):
+    return os.path.splitext(path)[1].lower() in AUDIO
+
+
+def no_clips(folder, path_pattern, audio):
+    """Return the JobError about a dataset in which the pattern matches no file.
+
+    Args:
+        audio: the paths of its audio files, sorted.
+    """
+    if not audio:
+        return JobError(
+            f"config key 'dataset': there is no audio file in {folder!r}. "
+            "Give the folder that holds a folder of WAV files for each label."
+        )
+    if path_pattern != PATH_PATTERN:
+        return bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
+    stem, ending = os.path.splitext(audio[0])
+    if ending.lower() in UNREADABLE:
+        cure = f"Convert them to WAV, for example: ffmpeg -i {audio[0]!r} {f'{stem}.wav'!r}"
+    else:
+        pattern = PATH_PATTERN.removesuffix("wav") + ending[1:].lower()
+        cure = f"To use them as they are, set path_pattern: '{pattern}'"
+    return JobError(
+        f"config key 'dataset': there is no .wav file in {folder!r}, but {counted(audio)}. {cure}"
+    )
+
+
+def counted(audio):
+    """Return in words how many audio files have which ending, with an example."""
+    endings = Counter(os.path.splitext(path)[1].lower() for path in audio)
+    counts = ", ".join(f"{count} {ending}" for ending, count in endings.items())
+    return f"{counts}, such as {audio[0]!r}"
+
+
+def bad_pattern(folder, path_pattern, fault):
+    """Return the JobError about `path_pattern`, with a path that it does not match."""
+    unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
+    path = min(filter(is_audio, unmatched), default="LABEL/SPEAKER_nohash_0.wav")
+    example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
+    return JobError(
+        f"config key 'path_pattern': {path_pattern!r} {fault}. It must match the whole path of a "
+        f"clip below the dataset, such as {path!r}, and its group 'label' gives the clip's label. "
+        f"For example, path_pattern: '{example}' takes the nearest folder's name. "
+        "docs/datasets.md has patterns for public data sets."
+    )
+
+
+def check_sides(sides):
+    """Raise JobError if the pattern's group `split` takes other words than those of SIDES.
+
+    Args:
+        sides: {what the group took, or None: path of a clip}.
+    """
+    unknown = {side: path for side, path in sides.items() if side and side.lower() not in SIDES}
+    if unknown:
+        side, path = min(unknown.items())
+        raise JobError(
+            f"config key 'path_pattern': the group 'split' takes {side!r} from {path!r}. "
+            f"It may take {', '.join(SIDES)}, in upper or lower case, or nothing. "
+            "For example, path_pattern: '(?P<split>train|test)/(?P<label>[^/]+)/[^/]+\\.wav'"
+        )
 
 
 def check_names(labels):
@@ -145,29 +278,50 @@ def check_names(labels):
         if UNWRITABLE.search(clip.path)
     ]
     for label in labels:
-        if label in READ_AS_MISSING:
-            refused.append(f"folder {label!r}: pandas reads this label as a missing value")
-        elif PERIODIC.search(file_name_of(label)):
-            refused.append(
-                f"folder {label!r}: Snakemake refuses the same letters 20 times in a row"
-            )
+        if PERIODIC.search(file_name_of(label)):
+            refused.append(f"label {label!r}: Snakemake refuses the same letters 20 times in a row")
         elif len(os.fsencode(file_name_of(label))) > LONGEST_NAME:
             refused.append(
-                f"folder {label!r}: over {LONGEST_NAME} bytes, too long for a chunk's name"
+                f"label {label!r}: over {LONGEST_NAME} bytes, too long for a chunk's name"
             )
     if refused:
         shown = "\n  ".join(refused[:10]) + ("\n  ..." if len(refused) > 10 else "")
         raise JobError(f"names in the dataset to change, {len(refused)}:\n  {shown}")
 
 
-def file_name_of(label):
-    """Return `label` as part of a file's name: all but letters, digits and " .-_" as =XX bytes."""
-    return re.sub(
-        r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
-    )
+def warnings_about(folder, labels, unmatched, hidden):
+    """Return the Dataset's warnings."""
+    warnings = []
+    if left_out := sorted(filter(is_audio, unmatched)):
+        warnings.append(
+            "audio files that path_pattern in config.yaml does not match are left out: "
+            f"{counted(left_out)}"
+        )
+    paths, at_least = hidden_audio(folder, hidden)
+    if paths:
+        warnings.append(
+            f"hidden files and folders, and those of operating systems, are left out: {at_least}"
+            f"{len(paths)} audio file{'s' * (len(paths) > 1)}, such as {min(paths)!r}"
+        )
+    if missing := sorted(READ_AS_MISSING & labels.keys()):
+        warnings.append(
+            "pd.read_csv takes labels such as "
+            f"{missing[0]!r} for missing values: load the tables with keep_default_na=False, as "
+            "README.md and summary.txt do"
+        )
+    return warnings
 
 
-def label_in(file):
-    """Return the label in the name of a file `{file_name_of(label)}.{digest}.{ending}`."""
-    name = os.fsencode(os.path.basename(file).rsplit(".", 2)[0])
-    return os.fsdecode(re.sub(rb"=(..)", lambda match: bytes.fromhex(match[1].decode()), name))
+def hidden_audio(dataset, hidden):
+    """Return the paths of the audio files that are, or lie in, the paths `hidden`.
+
+    Returns:
+        (list of paths; "", or "at least " if there were too many folders to look into).
+    """
+    paths = [path for path in hidden if is_audio(path)]
+    tops = (os.path.join(dataset, path) for path in hidden)
+    folders = itertools.chain.from_iterable(os.walk(top) for top in tops if not os.path.islink(top))
+    for folder, _, names in itertools.islice(folders, HIDDEN_FOLDERS):
+        below = os.path.relpath(folder, dataset)
+        paths += [os.path.join(below, name) for name in names if is_audio(name)]
+    return paths, "at least " if next(folders, None) else ""

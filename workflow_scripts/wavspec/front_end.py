@@ -64,7 +64,7 @@ def to_mono_16k(samples, sample_rate):
     # Its numba takes longer to import than a thousand clips to compute, and few clips need it.
     import resampy
 
-    return resampy.resample(samples, sample_rate, SAMPLE_RATE)
+    return resampy.resample(samples.astype(np.float64, copy=False), sample_rate, SAMPLE_RATE)
 
 
 def resampled_length(samples, sample_rate):
@@ -74,9 +74,7 @@ def resampled_length(samples, sample_rate):
 
 def examples_of(samples):
     """Return the (examples, 96, 64) float64 of (n,) samples at 16 kHz, in 16-bit steps."""
-    if len(samples) < EXAMPLE_LENGTH:
-        return np.empty((0, *EXAMPLE_SHAPE))
-    waveforms = sliding_window_view(samples, EXAMPLE_LENGTH)[::EXAMPLE_HOP_LENGTH]
+    waveforms = waveforms_of(samples)
     examples = np.empty((len(waveforms), *EXAMPLE_SHAPE))
     batch = ExampleBatch()
     for first in range(0, len(waveforms), batch.SIZE):
@@ -84,6 +82,13 @@ def examples_of(samples):
         batch.samples[: len(part)] = part
         examples[first : first + batch.SIZE] = batch.log_mel()[: len(part)]
     return examples
+
+
+def waveforms_of(samples):
+    """Return the (examples, 15600) views of (n,) samples at 16 kHz that make an example each."""
+    if len(samples) < EXAMPLE_LENGTH:
+        return samples[:0].reshape(0, EXAMPLE_LENGTH)
+    return sliding_window_view(samples, EXAMPLE_LENGTH)[::EXAMPLE_HOP_LENGTH]
 
 
 # Hann, periodic as VGGish has it: the period is FRAME_LENGTH, not one less. It also brings samples

@@ -65,12 +65,12 @@ def pins():
 
 
 @cache
-def code_digest(stage):
-    """Return the digest of the code of a stage, and of the pinned versions of its packages."""
+def made_by(stage):
+    """Return {"code": digest, package: pinned version} of what makes the results of a stage."""
     files, others = code_of(stage)
-    content = [(str(file.relative_to(SCRIPTS)), file.read_bytes()) for file in files]
-    versions = [pins()[name][:2] for name in sorted(others & pins().keys())]
-    return digest(sorted(content), versions)
+    content = sorted((str(file.relative_to(SCRIPTS)), file.read_bytes()) for file in files)
+    versions = dict(pins()[name][:2] for name in sorted(others & pins().keys()))
+    return {"code": digest(content), **versions}
 
 
 def label_digest(clips, settings):
@@ -81,7 +81,7 @@ def label_digest(clips, settings):
         settings: {key: value} of the configuration.
     """
     state = "".join(f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\n" for clip in clips)
-    return digest(state, settings, code_digest("spectrograms"))
+    return digest(state, settings, made_by("spectrograms"))
 
 
 def check_installed(stage):

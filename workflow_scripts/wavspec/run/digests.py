@@ -13,8 +13,27 @@ PATTERN = "[0-9a-f]{12}"
 
 
 def digest(*things):
-    """Return 12 hex digits that change with any of `things`: text, numbers, and lists of them."""
-    return hashlib.sha256(ascii(things).encode()).hexdigest()[:12]
+    """Return 12 hex digits that change with any of `things`.
+
+    The order of a dict's keys does not count. 10 and 10.0 are the same, and so are lists and
+    tuples.
+
+    Args:
+        things: text, bytes, numbers, truth values, None, and lists, tuples and dicts of them.
+    """
+    return hashlib.sha256(ascii(canonical(things)).encode()).hexdigest()[:12]
+
+
+def canonical(thing):
+    """Return `thing` in a form that has one repr, however it was written."""
+    if isinstance(thing, dict):
+        pairs = [(canonical(key), canonical(value)) for key, value in thing.items()]
+        return dict(sorted(pairs, key=ascii))
+    if isinstance(thing, list | tuple):
+        return tuple(map(canonical, thing))
+    if isinstance(thing, float) and thing.is_integer():
+        return int(thing)
+    return thing
 
 
 def content_digest(*files):

@@ -1,80 +1,127 @@
-"""What a run is about to do, in words: which labels it computes and why, and what may surprise.
+"""What a run is about to do, in words, and whether it should: which labels it computes and why.
 
 Snakemake itself says only that the files of a label do not exist.
 """
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from ..chunk import ROW_BYTES, ChunkError, read_catalog
-from .digests import digest_in
+from ..front_end import EXAMPLE_HOP_LENGTH
+from .digests import digest_in, name_in
+from .errors import JobError
 from .files import nearest_existing
 
 NAMED = 12  # labels named at most for one reason
 
 
-def labels_to_compute(labels, clips, results):
-    """Return a line that says which labels have no chunk yet and why, or that all have.
+class LabelPlan(NamedTuple):
+    """A label as it is now."""
 
-    Args:
-        labels: {label as in the names of files: anything with its `digest`}.
-        clips: {label as in the names of files: list of its Clips}.
-        results: folder of the results.
-    """
-    catalogs = {
-        file.stem.rpartition(".")[0]: file for file in Path(results, "catalog").glob("*.csv")
-    }
-    gone = sorted(catalogs.keys() - labels.keys())
-    farewell = f". Gone, and to be removed: {shortened(gone)}" if gone else ""
-    missing = without_chunk(labels, results)
-    if not missing:
-        return f"All {len(labels)} labels are computed. The results lie in {results}{farewell}"
-    reasons = {}
-    for name in missing:
-        reason = why(clips[name], catalogs.get(name), labels[name].digest)
-        reasons.setdefault(reason, []).append(name)
-    texts = [f"{shortened(names)} ({reason})" for reason, names in reasons.items()]
-    return f"{len(missing)} of {len(labels)} labels to compute: {'; '.join(texts)}{farewell}"
+    digest: str  # of all that its spectrograms are made of
+    clips: list  # its Clips
 
 
-def without_chunk(labels, results):
-    """Return the names of the labels that have no chunk yet."""
-    chunks = {chunk.name for chunk in Path(results, "chunks").glob("*.npy")}
-    return [name for name in labels if f"{name}.{labels[name].digest}.npy" not in chunks]
+class Plan(NamedTuple):
+    """What a run would do to the results."""
+
+    results: str  # folder of the results
+    labels: dict  # {label as in the names of files: LabelPlan}
+    missing: list  # the names of the labels that have no chunk yet
+    catalogs: dict  # {label as in the names of files: Path of its catalog of an earlier run}
+
+    @classmethod
+    def of(cls, results, labels):
+        chunks = {chunk.name for chunk in Path(results, "chunks").glob("*.npy")}
+        missing = [
+            name for name, label in labels.items() if f"{name}.{label.digest}.npy" not in chunks
+        ]
+        catalogs = {name_in(file): file for file in Path(results, "catalog").glob("*.csv")}
+        return cls(results, labels, missing, catalogs)
+
+    def in_words(self, made_by):
+        """Return a line that says which labels have no chunk yet and why, or that all have.
+
+        Args:
+            made_by: what spectrograms are made by now, see `code.made_by`.
+        """
+        gone = sorted(self.catalogs.keys() - self.labels.keys())
+        farewell = f". No longer in the dataset, to be removed: {shortened(gone)}" if gone else ""
+        if not self.missing:
+            count = len(self.labels)
+            return f"All {count} labels are up to date. The results are in {self.results}{farewell}"
+        changes = changes_of(f"{self.results}/catalog.json", made_by)
+        reasons = {}
+        for name in self.missing:
+            reason = why(self.labels[name], self.catalogs.get(name), changes)
+            reasons.setdefault(reason, []).append(name)
+        texts = [f"{shortened(names)} ({reason})" for reason, names in reasons.items()]
+        count = f"{len(self.missing)} of {len(self.labels)} labels to compute"
+        return f"{count}: {'; '.join(texts)}{farewell}"
+
+    def check_dataset(self, dataset):
+        """Raise JobError if the results are those of another dataset.
+
+        A dataset that was moved, or changed in part, still has some of the earlier clips.
+        """
+        if len(self.missing) < len(self.labels) or not self.catalogs:
+            return
+        first = first_clip(f"{self.results}/wavfile_df.csv")
+        if first and Path(os.path.abspath(dataset)) in Path(os.path.abspath(first)).parents:
+            return
+        now = {clip[:2] for label in self.labels.values() for clip in label.clips}
+        before = set()
+        for catalog in self.catalogs.values():
+            try:
+                before |= {clip[:2] for clip in read_catalog(catalog)}
+            except ChunkError:
+                continue  # a damaged one says nothing
+        if before and not now & before:
+            raise JobError(
+                f"config key 'results': {self.results!r} has the results of another dataset. It "
+                f"had the clip {first or min(before)[0]!r}, and none of its clips is in "
+                f"{dataset!r}. To keep them, use another folder for this run: "
+                "--config results=NEW_FOLDER. To replace them: --config replace_results=true"
+            )
+
+    def check_room(self, cut):
+        """Raise JobError if the file system of the results lacks the room for them.
+
+        Args:
+            cut: whether long clips are cut into several rows.
+        """
+        # Chunks, and all of them once more in one file, which replaces an earlier one.
+        rows = sum(rows_of(self.labels[name].clips, cut) for name in self.missing)
+        all_rows = sum(rows_of(label.clips, cut) for label in self.labels.values())
+        earlier = Path(self.results, "wavfile_spec.dat")
+        replaced = earlier.stat().st_blocks * 512 if earlier.exists() else 0
+        needed = ROW_BYTES * rows + max(0, ROW_BYTES * all_rows - replaced)
+        free = shutil.disk_usage(nearest_existing(self.results)).free
+        if self.missing and free < needed:
+            raise JobError(
+                f"config key 'results': {self.results!r} needs {in_bytes(needed)} more, and its "
+                f"disk has {in_bytes(free)} free. Use a folder on another disk: "
+                "--config results=NEW_FOLDER. To start anyway, such as on XFS or btrfs, where "
+                "half of that is enough: --config check_room=false"
+            )
 
 
-def surprises(folder, dataset, labels, results):
-    """Yield lines about what the user may not have meant.
+def rows_of(clips, cut):
+    """Return about how many rows clips take; exactly, for 16-bit mono files at 16 kHz."""
+    if not cut:
+        return len(clips)
+    example = 2 * EXAMPLE_HOP_LENGTH  # bytes
+    return sum(max(1, (clip.size or 0) // example) for clip in clips)
 
-    Args:
-        folder: folder of the dataset, as configured.
-        dataset: the Dataset that was found there.
-        labels: {label as in the names of files: anything with its `digest` and number of `clips`}.
-        results: folder of the results.
-    """
-    if dataset.other_audio:
-        endings = ", ".join(f"{count} {ending}" for ending, count in dataset.other_audio.items())
-        yield f"audio files that are not .wav are not taken: {endings}"
-    if len(dataset.labels) == 1:
-        [label] = dataset.labels
-        yield f"All clips have one label, {label!r}. Should the dataset be the folder above?"
-    missing = without_chunk(labels, results)
-    if not missing:
-        return  # A dataset that only moved has all its chunks.
-    earlier = first_clip(f"{results}/wavfile_df.csv")
-    if earlier and Path(os.path.abspath(folder)) not in Path(os.path.abspath(earlier)).parents:
-        yield (
-            f"{results} holds another dataset's results, such as of {earlier}. They will be "
-            "replaced. To keep them, stop, and give --config results=ANOTHER_FOLDER"
-        )
-    # Chunks, and all of them once more in one file.
-    clips = sum(labels[name].clips for name in missing)
-    needed = ROW_BYTES * (clips + sum(label.clips for label in labels.values()))
-    free = shutil.disk_usage(nearest_existing(results)).free
-    if free < needed:
-        yield f"The run needs up to {needed:,} bytes, and {results} has {free:,} free"
+
+def in_bytes(number):
+    """Return a number of bytes in words, such as 5.2 GB."""
+    unit, size = ("GB", 1e9) if number >= 1e8 else ("MB", 1e6)
+    return f"{number / size:,.1f} {unit}"
 
 
 def first_clip(table):
@@ -83,33 +130,47 @@ def first_clip(table):
         with open(table, encoding="utf-8", newline="") as file:
             return next(csv.DictReader(file), {}).get("file_name")
     except (OSError, ValueError, csv.Error):
-        return None
+        return None  # no table, or a damaged one, which says nothing
 
 
-def why(clips, catalog, digest):
-    """Return why a label of these clips has to be computed, in words.
+def changes_of(path, made_by):
+    """Return in words how what spectrograms are made by has changed since the last run."""
+    try:
+        before = json.loads(Path(path).read_text(encoding="utf-8"))
+        changed = [name for name in made_by if before.get(name) != made_by[name]]
+    except (OSError, ValueError, AttributeError):
+        return "code, versions or settings changed"
+    words = [
+        "code changed" if name == "code" else f"{name}: {before.get(name)}, now {made_by[name]}"
+        for name in changed
+    ]
+    return ", ".join(words) or "settings changed"
+
+
+def why(label, catalog, changes):
+    """Return why a label has to be computed, in words.
 
     Args:
-        clips: the label's Clips as they are now.
-        catalog: its catalog of an earlier run, or None.
-        digest: the label's digest as it is now.
+        label: the LabelPlan.
+        catalog: Path of its catalog of an earlier run, or None.
+        changes: what `changes_of` returned.
     """
     if catalog is None:
         return "new"
-    if digest_in(catalog) == digest:
+    if digest_in(catalog) == label.digest:
         return "not finished, or deleted"
     try:
         before = {clip.path: clip for clip in read_catalog(catalog)}
     except ChunkError:
         return "its catalog is damaged"
-    now = {clip.path: clip for clip in clips}
+    now = {clip.path: clip for clip in label.clips}
     counts = {
         "new": len(now.keys() - before.keys()),
         "changed": sum(before[path] != now[path] for path in now.keys() & before.keys()),
         "gone": len(before.keys() - now.keys()),
     }
     said = [f"{count} {word}" for word, count in counts.items() if count]
-    return f"clips: {', '.join(said)}" if said else "code, versions or short_clips changed"
+    return f"clips: {', '.join(said)}" if said else changes
 
 
 def shortened(names):

@@ -1,0 +1,124 @@
+"""Digests: the same thing gives one digest however it is written, and other things give others."""
+
+from pathlib import Path
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from wavspec.lists import lists_digest, read_lists
+from wavspec.run.digests import digest
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters())  # with surrogates, as names that are not UTF-8 have
+    | st.binary()
+)
+things = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+configurations = st.dictionaries(st.text(), things, min_size=2)
+
+
+def same(one, other):
+    """Whether two of the `things` mean the same. Python has True == 1, too."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return (type(one) in (int, float) and type(other) in (int, float) and one == other) or (
+        type(one) is type(other) and not isinstance(one, list | dict) and one == other
+    )
+
+
+@given(things, things)
+def test_two_things_have_one_digest_only_if_they_are_the_same(one, other):
+    assert (digest(one) == digest(other)) == same(one, other)
+
+
+@given(st.lists(st.text(), min_size=1), st.lists(st.text(), min_size=1))
+def test_where_one_thing_ends_counts(one, other):
+    assume(one != other)
+    assert digest(*one) != digest(*other)
+    assert digest(one) != digest(other)
+    assert digest(*one, *other) != digest(one, other)
+
+
+@given(configurations, st.randoms())
+def test_the_order_of_keys_does_not_count(configuration, random):
+    keys = list(configuration)
+    random.shuffle(keys)
+    assert digest({key: configuration[key] for key in keys}) == digest(configuration)
+    nested = {"split": {key: configuration[key] for key in keys}}
+    assert digest(nested) == digest({"split": configuration})
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_how_a_number_is_written_does_not_count(number):
+    assert digest({"epochs": number}) == digest({"epochs": float(number)})
+    assert digest(number) != digest(str(number))
+    assert digest(number) != digest(number + 1)
+    assert digest(number) != digest(number + 0.5) or number + 0.5 == number
+
+
+def test_known_pairs():
+    assert digest(-0.0) == digest(0) != digest(False)
+    assert digest(1) != digest(True) != digest("True")
+    assert digest((1, 2)) == digest([1, 2]) != digest(1, 2)
+    assert digest("a", "b") != digest("ab") != digest(b"ab")
+    assert digest(None) != digest() != digest("") != digest([])
+    assert digest({"a": 1}) != digest([("a", 1)])
+    assert digest("\ud83d\ude00") != digest("\U0001f600")
+
+
+def test_a_digest_is_the_same_in_every_run():
+    assert digest("yes", 10, {"b": [1.5, None], "a": b"\0"}) == DIGEST_OF_ANOTHER_RUN
+
+
+DIGEST_OF_ANOTHER_RUN = "3f8513257cd0"
+
+
+folders = st.lists(
+    st.text(st.characters(exclude_characters="/\0"), min_size=1).filter(lambda n: n not in "."),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(folders)
+def test_how_a_folder_is_written_does_not_count(names):
+    folder = "/".join(names)
+    for written in (f"{folder}/", f"./{folder}", f".//{folder}/.", folder.replace("/", "//")):
+        assert digest(str(Path(written))) == digest(str(Path(folder)))
+
+
+lines = st.lists(st.sampled_from(["no/1.wav", "no/2.wav", "yes/1.wav"]), unique=True)
+
+
+@given(lines, lines, st.integers(0, 3))
+def test_a_line_that_moves_from_one_list_to_the_other_counts(validation, testing, moved):
+    moved = min(moved, len(testing))
+    assume(moved)
+
+    def digest_of(validation, testing):
+        return lists_digest(
+            {
+                "validation": "".join(f"{line}\n" for line in validation).encode(),
+                "testing": "".join(f"{line}\n" for line in testing).encode(),
+            }
+        )
+
+    before = digest_of(validation, testing)
+    assert digest_of([*validation, *testing[:moved]], testing[moved:]) != before
+    assert digest_of(testing, validation) != before or testing == validation
+
+
+def test_a_list_that_is_empty_is_not_one_that_is_missing(tmp_path):
+    missing = lists_digest(read_lists(tmp_path))
+    (tmp_path / "testing_list.txt").write_bytes(b"")
+    assert lists_digest(read_lists(tmp_path)) != missing

@@ -1,0 +1,124 @@
+"""A page of the clips whose label the classifier doubts most, to look at and to listen to."""
+
+import base64
+import html
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from matplotlib.image import imsave
+
+from ..audio import InvalidClipError, read_waveform
+from ..front_end import (
+    EXAMPLE_HOP_LENGTH,
+    EXAMPLE_LENGTH,
+    FULL_SCALE,
+    LOG_OFFSET,
+    SAMPLE_RATE,
+)
+
+# The page is a data: URL in the report. Chromium shows none of over 2 MB, and base64 makes the page
+# a third longer.
+MOST_BYTES = 1_500_000
+SILENCE, LOUDEST = math.log(LOG_OFFSET), 6.0  # the ends of the colours, ln(magnitude + LOG_OFFSET)
+
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Doubtful clips</title>
+<style>
+  body {{ font: 14px sans-serif; margin: 1em; max-width: 70em; }}
+  table {{ border-collapse: collapse; }}
+  th, td {{ text-align: left; padding: 4px 16px 4px 0; border-bottom: 1px solid #ddd; }}
+  img {{ display: block; width: 192px; height: 128px; }}
+  td:last-child {{ overflow-wrap: anywhere; }}
+</style>
+<p>{introduction}</p>
+<table>
+<thead><tr><th>Spectrogram<th>Label<th>Probability<th>Taken for<th>Probability<th>Clip</tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+"""
+
+ROW = """\
+<tr><td><img alt="spectrogram" src="data:image/png;base64,{picture}"><td>{label}<td>{own}\
+<td>{predicted}<td>{probability}<td>{player}<br>{clip}
+"""
+
+
+def doubtful_rows(predictions):
+    """Return the rows of validation and testing examples whose own label has under 50 %.
+
+    The most doubtful one comes first. A threshold of one half takes all that were misnamed with
+    some confidence, and none that were named rightly with any.
+    """
+    held_out = predictions.split.isin(["validation", "testing"])
+    doubted = predictions.target_probability[held_out & (predictions.target_probability < 0.5)]
+    return doubted.sort_values(kind="stable").index.to_numpy()
+
+
+def write_page(path, clips, predictions, spectrograms):
+    """Write the HTML page of doubtful clips, as many as it has room for.
+
+    Args:
+        path: file to write; it needs no network.
+        clips: DataFrame with file_name and example.
+        predictions: DataFrame of `account.predictions_of`, of the same rows.
+        spectrograms: raw float64 file of (N, 96, 64), of the same rows.
+    """
+    pictures = np.memmap(spectrograms, np.float64, "r").reshape(-1, 96, 64)
+    doubtful = doubtful_rows(predictions)
+    rows, room = [], MOST_BYTES
+    for row in doubtful:
+        said, clip = predictions.loc[row], clips.loc[row]
+        class_note = f" (as {said.target})" if said.target != said.label else ""
+        place = f", example {clip.example}" if said.example else ""
+        text = ROW.format(
+            picture=png(pictures[row]),
+            label=html.escape(said.label + class_note),
+            own=f"{said.target_probability:.1%}",
+            predicted=html.escape(said.predicted),
+            probability=f"{said.probability:.1%}",
+            player=player(clip.file_name, clip.example),
+            clip=f"{html.escape(clip.file_name)}{place}, {said.split}",
+        )
+        room -= len(text.encode())
+        if room < 0:
+            break
+        rows.append(text)
+    shown = "all" if len(rows) == len(doubtful) else f"the first {len(rows)} of"
+    introduction = (
+        f"Validation and testing clips whose own label the classifier gives under 50 %: {shown} "
+        f"{len(doubtful):,}. Those it doubts most come first. Each may be a wrong label, a poor "
+        "recording, or the classifier's own mistake. The column target_probability of "
+        "predictions.csv has the probability for every clip."
+    )
+    Path(path).write_text(
+        PAGE.format(introduction=introduction, rows="".join(rows)), encoding="utf-8"
+    )
+
+
+def png(spectrogram):
+    """Return a (96, 64) spectrogram as a PNG picture in base64, time to the right."""
+    file = io.BytesIO()
+    imsave(file, spectrogram.T, vmin=SILENCE, vmax=LOUDEST, cmap="magma", origin="lower")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def player(file_name, example):
+    """Return HTML that plays the part of a clip that an example is made of, or says why not."""
+    try:
+        samples, _ = read_waveform(file_name)
+    except InvalidClipError as error:
+        return html.escape(f"cannot be read any more: {error}")
+    start = example * EXAMPLE_HOP_LENGTH
+    samples = np.clip(samples[start : start + EXAMPLE_LENGTH] / FULL_SCALE, -1, 1)
+    file = io.BytesIO()
+    # FLAC is half as long as WAV, without loss.
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    sound = base64.b64encode(file.getvalue()).decode()
+    return f'<audio controls src="data:audio/flac;base64,{sound}"></audio>'

@@ -1,0 +1,91 @@
+"""The dataset's lists of the clips for validation and testing. pandas is not needed to read them.
+
+A data set's authors publish them, as those of Speech Commands do: one clip a line, by its path
+below the dataset. A clip in neither of them is for training.
+"""
+
+import codecs
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+from .run.digests import digest
+from .run.errors import JobError
+
+LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_lists(dataset):
+    """Return {"validation" or "testing": bytes} of the lists that lie in the folder `dataset`.
+
+    Raises:
+        JobError: a list cannot be read.
+    """
+    files = {side: Path(dataset, name) for side, name in LISTS.items()}
+    try:
+        return {side: file.read_bytes() for side, file in files.items() if file.is_file()}
+    except OSError as error:
+        raise JobError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def lists_digest(contents):
+    """Return the digest of what `read_lists` returned."""
+    return digest(contents)
+
+
+def clips_in(contents, paths):
+    """Return which of the clips are in the lists, and what is wrong with the lists.
+
+    A line and a path mean the same clip if they differ only in a leading `./`, in slashes and
+    backslashes, in spaces at the ends, or in the Unicode form of letters such as é.
+
+    Args:
+        contents: see `read_lists`.
+        paths: collection of the clips' paths below the dataset.
+
+    Returns:
+        ({path: side}, list of warnings in words). No paths if there is only one list.
+    """
+    if len(contents) == 1:
+        [side] = contents
+        [other] = LISTS.keys() - contents.keys()
+        return {}, [f"{LISTS[side]} is ignored, because {LISTS[other]} is missing"]
+    paths_by_form = {normal_form(path): path for path in paths}
+    listed, warnings, twice = {}, [], set()
+    for side, content in contents.items():
+        lines = lines_of(content)
+        # The path itself comes first: two paths may have the same form.
+        found = {
+            line: line if line in paths else paths_by_form.get(normal_form(line)) for line in lines
+        }
+        missing = [line for line, path in found.items() if path is None]
+        if missing:
+            warnings.append(
+                f"{LISTS[side]} has {len(found)} clips, {len(missing)} of which are not in the "
+                f"dataset, such as {min(missing)!a}"
+            )
+        clips = set(found.values()) - {None}
+        twice |= clips & listed.keys()
+        listed |= dict.fromkeys(clips, side)
+    if contents and not listed:
+        warnings.append("the lists name no clip of the dataset: they are ignored")
+    if twice:
+        warnings.append(
+            f"{len(twice)} of the clips are in both lists, such as {min(twice)!r}: "
+            "they are for testing"
+        )
+    return listed, warnings
+
+
+def lines_of(content):
+    """Return the lines of a list that are not blank, whatever line ends and byte order mark."""
+    encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
+    text = content.decode(encoding, errors="surrogateescape")
+    return [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+
+
+def normal_form(path):
+    path = os.path.normpath(path.strip().replace("\\", "/"))
+    return unicodedata.normalize("NFC", path)

@@ -1,0 +1,172 @@
+"""Who speaks in a clip, and which side it is on: training, validation or testing."""
+
+import hashlib
+import os
+from functools import cache
+
+import pandas as pd
+
+from .dataset import SIDES, compiled, matched
+from .lists import clips_in
+
+NO_WORDS = "_background_noise_"  # a label whose clips are on no side
+NOHASH = "_nohash_"
+
+
+def speakers_and_sides(clips, lists, path_pattern, shares):
+    """Return the speaker and the side of every clip.
+
+    The first of these that says something decides a clip's side:
+
+    1. the dataset's lists, if they name the clip;
+    2. the pattern's group `split`;
+    3. a folder above the label whose name is in SIDES, if there are such folders for training and
+       for another side;
+    4. training, if the lists name other clips of the label;
+    5. the rule, see `side_by_rule`.
+
+    Clips of `_background_noise_` are on no side, unless 1 or 2 says otherwise.
+
+    Args:
+        clips: DataFrame with the columns `path` (below the dataset, unique) and `label`.
+        lists: {side: bytes} of the dataset's lists, see `lists.read_lists`.
+        path_pattern: regular expression that all paths match, see `dataset.matched`.
+        shares: {"validation": percent, "testing": percent} of the speakers, for the rule.
+
+    Returns:
+        (DataFrame with the index of `clips` and the text columns `speaker` and `split`, blank for
+        clips on no side; list of warnings in words).
+    """
+    pattern = compiled(path_pattern)
+    said = pd.DataFrame(
+        [said_by(matched(pattern, path)) for path in clips.path],
+        clips.index,
+        ["speaker", "side", "folder"],
+        dtype=object,
+    )
+    listed, warnings = clips_in(lists, set(clips.path))
+    in_lists = clips.path.isin(listed)
+    folders_decide = {"training"} < set(said.folder.dropna())
+
+    speaker = said.speaker.fillna(clips.path.map(speaker_in_name))
+    side = clips.path.map(listed).astype(object).fillna(said.side)
+    side[side.isna() & (clips.label == NO_WORDS)] = ""
+    if folders_decide:
+        side = side.fillna(said.folder)
+    side[side.isna() & clips.label.isin(clips.label[in_lists])] = "training"
+    by_rule = side.isna()
+    side[by_rule] = [side_by_rule(name, **shares) for name in speaker[by_rule]]
+
+    if listed:
+        warnings += warn_of_labels(clips[by_rule])
+    warnings += warn_of_folders(clips.path[by_rule], said.folder[by_rule], folders_decide)
+    unnamed = by_rule & said.speaker.isna() & ~clips.path.str.contains(f"{NOHASH}[^/]*$")
+    warnings += warn_of_speakers(clips.path[unnamed], len(clips))
+    return pd.DataFrame({"speaker": speaker, "split": side}), warnings
+
+
+def said_by(match):
+    """Return what a clip's path says: speaker, side, and side of a folder above the label.
+
+    Each is None if the path does not say it.
+    """
+    groups = match.groupdict()
+    start = match.start("label")  # -1 if the group took no part: all folders are above it
+    return (
+        groups.get("speaker") or None,
+        SIDES.get((groups.get("split") or "").lower()),
+        side_of_folders(os.path.dirname(match.string[:start])),
+    )
+
+
+@cache
+def side_of_folders(path):
+    """Return the side that the last of a path's folders with a name in SIDES is named for."""
+    sides = [SIDES[name] for name in path.lower().split("/") if name in SIDES]
+    return sides[-1] if sides else None
+
+
+def speaker_in_name(path):
+    """Return what the rule takes for the speaker: the file's name before `_nohash_`, or all of it.
+
+    This is the published rule to the letter: without `_nohash_`, the ending is part of the speaker.
+    """
+    return os.path.basename(path).partition(NOHASH)[0]
+
+
+@cache
+def side_by_rule(speaker, validation, testing):
+    """Return the side of a speaker, by the rule that made the lists of Speech Commands.
+
+    It depends on the speaker's name alone. Therefore adding clips never moves existing ones to
+    another side, and no speaker is on two sides. (Warden, "Speech Commands: A Dataset for
+    Limited-Vocabulary Speech Recognition", 2018, section 7: a hash of the name, modulo 2**27, as a
+    percentage.)
+
+    Args:
+        speaker: name.
+        validation, testing: percent of the speakers on these sides.
+    """
+    place = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % 2**27
+    percentage = place * (100 / (2**27 - 1))
+    if percentage < validation:
+        return "validation"
+    return "testing" if percentage < validation + testing else "training"
+
+
+def warn_of_labels(by_rule):
+    """Return a warning if the lists name no clip of a label, given the clips that the rule took."""
+    labels = sorted(by_rule.label.unique())
+    if not labels:
+        return []
+    more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
+    return [
+        f"the lists name no clip of {', '.join(map(repr, labels[:5]))}{more}: the rule decides the "
+        f"side of {clips_in_words(by_rule.path)}"
+    ]
+
+
+def warn_of_folders(paths, folders, decide):
+    """Return a warning if folders named for sides leave open what the names suggest.
+
+    Args:
+        paths: Series of the clips that the rule took.
+        folders: Series of the sides that the folders above their labels are named for.
+        decide: whether these folders decide, wherever there are any.
+    """
+    if decide and len(paths):
+        return [
+            "folders such as train/ and test/ decide the sides, but the rule decides that of "
+            f"{clips_in_words(paths)} in no such folder"
+        ]
+    named = folders.dropna()
+    if len(named):
+        sides = " or ".join(sorted(set(named)))
+        return [
+            f"{clips_in_words(paths[named.index])} in a folder for {sides} may be on another side, "
+            "because such folders decide only if there are some for training and for another side. "
+            "A group 'split' in path_pattern always decides"
+        ]
+    return []
+
+
+def warn_of_speakers(paths, count):
+    """Return a warning if names do not tell the speaker.
+
+    Args:
+        paths: Series of the clips that the rule took whose names lack `_nohash_`.
+        count: number of all clips.
+    """
+    if not len(paths):
+        return []
+    return [
+        f"{len(paths)} of {count} clips, such as {min(paths)!r}, have no {NOHASH} in their names: "
+        "each file name counts as a speaker, and clips of one person may be on several sides. "
+        "Rename them to SPEAKER_nohash_NUMBER.wav, or give path_pattern a group 'speaker'"
+    ]
+
+
+def clips_in_words(paths):
+    if len(paths) == 1:
+        return f"1 clip ({paths.iloc[0]!r})"
+    return f"{len(paths)} clips (such as {min(paths)!r})"
