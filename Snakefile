@@ -51,6 +51,7 @@ onstart:
     # Ctrl-C reaches all processes of the terminal. A job that is still starting would answer with a
     # hundred lines of Snakemake's. So jobs start deaf to it, and `job` makes them listen.
     shell.prefix("set -euo pipefail; trap '' INT; ")
+    print_where_to_follow(log[0])
 
 
 onsuccess:

@@ -3,6 +3,8 @@ import atexit
 import csv
 import json
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -50,6 +52,10 @@ SETTINGS = settings_of(config)
 # What the spectrograms are made by.
 MADE_BY = {**made_by("spectrograms"), **SETTINGS}
 MAIN = workflow.is_main_process
+
+own, *others = configuration.files_read(OWN_CONFIG, workflow.configfiles)
+if MAIN and others:
+    say(f"Configuration: {', '.join(others)}. Keys that are not there are as in {own}")
 
 
 pathvars:
@@ -158,17 +164,41 @@ def shown(file, category, **labels):
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
-def print_summary():
-    """Print warnings and last words of the stages that ran, or else the account of the clips."""
+def print_last(lines):
+    """Print lines below all that Snakemake prints."""
+    # At the exit, because until then sys.stderr is the progress bar's, which breaks long lines.
+    atexit.register(print, "\n".join(lines), file=sys.__stderr__)
+
+
+def said_by_stages():
+    """Return the warnings and the last words, in lines, of the stages that ran in this run.
+
+    The dataset's warnings come first. If no stage had last words, they are the account of the clips.
+    """
     now = {stage: Stamp.of(RESULTS, stage, STAMPS[stage].digest).found for stage in STAMPS}
-    ran = [stage for stage in STAMPS if now[stage] and now[stage] != STAMPS[stage].found]
-    for key, words in (("warnings", "Warning: {}"), ("closing", "{}")):
-        lines = [line for stage in ran or ["tables"] for line in now[stage].get(key, ())]
-        for line in dict.fromkeys(lines):
-            print(words.format(line))
+    ran = [now[stage] for stage in STAMPS if now[stage] != STAMPS[stage].found]
+    warnings = [*WARNINGS, *(line for found in ran for line in found.get("warnings", ()))]
+    closing = [line for found in ran for line in found.get("closing", ())]
+    return (
+        [f"Warning: {line}" for line in dict.fromkeys(warnings)],
+        closing or now["tables"].get("closing", []),
+    )
+
+
+def print_summary():
+    warnings, closing = said_by_stages()
+    print_last([*warnings, *closing])
 
 
 def print_failures(snakemake_log):
-    """Say at the very end, below Snakemake's own last words, which jobs failed and why."""
-    # sys.stderr is the progress bar's now, which would break long paths into lines.
-    atexit.register(print, describe(snakemake_log), file=sys.__stderr__)
+    warnings, _ = said_by_stages()
+    print_last([*warnings, describe(snakemake_log)])
+
+
+def print_where_to_follow(snakemake_log):
+    """Say where to follow later stages, of which the progress bar only shows that they run."""
+    due = re.findall(r"^(\w+) +\d+$", Path(snakemake_log).read_text(encoding="utf-8"), re.MULTILINE)
+    if later := [stage for stage in STAMPS if stage in due and stage not in EVERY_RUN]:
+        logs = " ".join(shlex.quote(f"{RESULTS}/logs/{stage}.log") for stage in later)
+        # Snakemake's logger, because the progress bar may already be there.
+        logger.info(f"To follow {' and '.join(later)} in another terminal: tail -F {logs}")

@@ -6,7 +6,14 @@ rule embeddings:
         stamps=after("tables", "embed"),
     output:
         table="<results>/wavfile_embed.csv",
-        stamp=stamp("embeddings", STAMPS["tables"].digest, STAMPS["embed"].digest, on_demand=True),
+        # The name of embed's stamp: it also changes when a damaged output is to be made again,
+        # which Snakemake would not look for as long as this table is there.
+        stamp=stamp(
+            "embeddings",
+            STAMPS["tables"].digest,
+            os.path.basename(STAMPS["embed"].path),
+            on_demand=True,
+        ),
     log:
         "<results>/logs/embeddings.log",
     localrule: True

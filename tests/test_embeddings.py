@@ -478,7 +478,7 @@ def outputs(workflow):
 def test_the_authors_next_notebooks_read_what_is_written(workflow, vggish_files, monkeypatch):
     """Notebook 2's files, notebook 3's and the warm start's way to them, up to their training."""
     write_wav(workflow.dataset / "no" / "short.wav", samples=8_000)
-    workflow.snakemake("embeddings", **vggish_files.config)
+    workflow.snakemake("all", "embeddings", **vggish_files.config)
     monkeypatch.chdir(workflow.results)
 
     df = pd.read_csv("wavfile_df.csv", index_col=0)

@@ -5,6 +5,7 @@ import os
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
 import resampy
 import soundfile
@@ -87,6 +88,25 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(dataset, tmp_path):
 def test_a_notebook_takes_files_of_any_length(dataset):
     for path in (dataset / "no").glob("[!b]*.wav"):
         assert np.array_equal(wavfile_to_examples(path), original(path))
+
+
+def test_a_run_gives_the_rows_of_cut_clips_to_array_and_tables(built):
+    write_wav(built.dataset / "no" / "long.wav", samples=50_000)
+    jobs = built.run(long_clips="cut")
+    assert {f"spectrograms {label}" for label in ("go", "no", "yes")} <= jobs
+    clips = sorted(built.dataset.rglob("*.wav"))
+    examples = [original(clip) for clip in clips]
+    array = np.fromfile(built.results / "wavfile_spec.dat").reshape(-1, 96, 64)
+    assert np.array_equal(array, np.concatenate(examples))
+    names = [os.path.join(built.as_configured(), clip.relative_to(built.dataset)) for clip in clips]
+    for table in ("wavfile_df.csv", "wavfile_split.csv"):
+        rows = pd.read_csv(built.results / table, index_col=0)
+        assert len(rows) == len(array) == len(clips) + 2
+    rows = pd.read_csv(built.results / "wavfile_df.csv", index_col=0)
+    assert list(rows["file_name"]) == list(np.repeat(names, [len(part) for part in examples]))
+    assert rows["valid"].all()
+    assert built.run(long_clips="cut") == set()
+    assert jobs <= built.run(long_clips="invalid")
 
 
 @pytest.mark.parametrize(("rate", "minutes"), [(16_000, 69.9), (48_000, 23.3)])

@@ -1,24 +1,49 @@
-"""What a person sees on the terminal: few lines, warnings, and why a run failed at the end."""
+"""What a person sees on the terminal: few lines, warnings last, and why a run failed at the end."""
 
+import fcntl
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
-from collections import Counter
-from typing import NamedTuple
+from pathlib import Path
 
+import pyte
 import pytest
 from wavs import make_dataset
-from wavspec.dataset import Clip, Dataset
 from wavspec.run.failures import NAMED, describe
 from wavspec.run.job import DONE, STOPPED
-from wavspec.run.plan import surprises
 from wavspec.run.progress import Progress
 from workflow import ROOT, Workflow, wait_until
 
 PROFILE = "profiles/default/config.yaml"
+COLUMNS, ROWS = 80, 24
+
+# A stage that takes long, in place of the classifier, and prints as TensorFlow does.
+LONG_STAGE = """\
+import os
+import time
+from pathlib import Path
+
+from wavspec.run.job import closing, job, warn
+
+if "snakemake" in globals():
+    with job(snakemake) as outputs:
+        for epoch in range(1, 40):
+            os.system("echo E0000 failed call to cuInit >&2")
+            print(f"epoch {epoch}", flush=True)
+            time.sleep(0.02)
+        while Path("hold").exists():
+            time.sleep(0.02)
+        warn("labels left out: _background_noise_")
+        closing("accuracy 69.4 % on 36 testing clips")
+        for output in vars(outputs).values():
+            for path in output if isinstance(output, list) else [output]:
+                Path(path).write_text("whatever it makes")
+"""
 
 
 def of_a_person(folder, labels=("go", "no", "yes"), clips=1):
@@ -29,15 +54,20 @@ def of_a_person(folder, labels=("go", "no", "yes"), clips=1):
 
 
 class Terminal:
-    """A run of Snakemake on a terminal of 110 columns."""
+    """A run of Snakemake on a terminal of 80 columns and 24 rows."""
 
     def __init__(self, workflow, *arguments):
-        ours, its = pty.openpty()
-        self.output = ours
+        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=10_000)
+        self.stream = pyte.ByteStream(self.screen)
+        self.output, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        for name in ("COLUMNS", "LINES"):
+            environment.pop(name, None)
         self.process = subprocess.Popen(
             workflow.command(*arguments),
             cwd=workflow.folder,
-            env={**os.environ, "COLUMNS": "110", "LINES": "50", "TERM": "xterm"},
+            env=environment,
             stdin=its,
             stdout=its,
             stderr=its,
@@ -46,69 +76,169 @@ class Terminal:
         os.close(its)
 
     def lines(self):
-        """The lines that stand on the terminal when the run has ended."""
-        written = b""
-        while True:
-            try:
-                written += os.read(self.output, 2**16)
-            except OSError:  # the last process that could write is gone
-                break
+        """The lines in the scrollback and on the screen now, without blank ones."""
+        above = ["".join(line[column].data for column in range(COLUMNS)) for line in self.history()]
+        return [line.rstrip() for line in (*above, *self.screen.display) if line.strip()]
+
+    def history(self):
+        return self.screen.history.top
+
+    def read(self):
+        """Show what the run has written since; return whether it can write more."""
+        try:
+            self.stream.feed(os.read(self.output, 2**16))
+        except OSError:  # the last process that could write is gone
+            return False
+        return True
+
+    def read_until(self, text, seconds=60):
+        deadline = time.monotonic() + seconds
+        while text not in "\n".join(self.lines()):
+            assert self.read() and time.monotonic() < deadline, self.lines()
+
+    def last_lines(self):
+        """The lines that stand there when the run has ended."""
+        while self.read():
+            pass
         os.close(self.output)
         self.process.wait()
-        lines = [""]
-        # The bar moves the cursor up, and writes over what it wrote before.
-        for part in re.split(r"(\x1b\[1A|\n)", written.decode()):
-            if part == "\n":
-                lines.append("")
-            elif part == "\x1b[1A":
-                lines = [*lines[:-2], ""]
-            else:
-                lines[-1] += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", part)
-        return [line.rstrip() for line in lines if line.strip()]
+        return self.lines()
 
 
-def test_a_run_of_30_labels_takes_40_lines_at_most(tmp_path):
+def squeezed(lines):
+    """Lines as one text without whitespace, as the terminal breaks long ones anywhere."""
+    return re.sub(r"\s", "", "".join(lines))
+
+
+def after(line, lines):
+    """What stands below the last line that begins with `line`."""
+    [*_, place] = [number for number, text in enumerate(lines) if text.startswith(line)]
+    return lines[place + 1 :]
+
+
+def run_in_a_pipe(workflow):
+    return workflow.snakemake().stdout.splitlines()
+
+
+def run_in_a_terminal(workflow):
+    return Terminal(workflow).last_lines()
+
+
+@pytest.mark.parametrize("bar", [True, False], ids=["bar", "no bar"])
+@pytest.mark.parametrize("run", [run_in_a_pipe, run_in_a_terminal])
+def test_warnings_and_the_summary_are_the_last_words(tmp_path, run, bar):
+    person = of_a_person(tmp_path, ["go", "yes"])
+    if not bar:
+        profile = person.folder / PROFILE
+        profile.write_text(profile.read_text().replace("\nlogger: rich\n", "\n"))
+    person.results = tmp_path / "a folder whose name is so long that no line of 80 has room for it"
+    (person.dataset / "yes" / "0.flac").write_bytes(b"")
+    lines = run(person)
+    summary = (person.results / "summary.txt").read_text().splitlines()
+    # From the reading of the Snakefile, and from a job.
+    assert (
+        summary[0].startswith("Warning: audio files that path_pattern") and "0.flac" in summary[0]
+    )
+    assert summary[1].startswith("Warning: 2 of 2 clips") and "_nohash_" in summary[1]
+    assert summary[2].startswith("2 clips in 2 labels: 2 valid")
+    assert squeezed(after("Elapsed time", lines)) == squeezed(summary)
+    assert "Workflow Progress" not in "\n".join(lines)
+
+
+def test_lines_that_load_the_results_are_not_broken_in_a_pipe(tmp_path):
+    person = of_a_person(tmp_path)
+    person.results = tmp_path / "a folder whose name is so long that no line of 80 has room for it"
+    lines = run_in_a_pipe(person)
+    [load] = [line for line in lines if "wavfile_df.csv" in line]
+    assert load.endswith("wavfile_df.csv', index_col=0, **text)")
+
+
+def test_a_run_of_30_labels_takes_few_lines(tmp_path):
     person = of_a_person(tmp_path, [f"word{number:02d}" for number in range(30)])
-    lines = Terminal(person).lines()
+    lines = run_in_a_terminal(person)
     assert "30 clips in 30 labels: 30 valid, 0 invalid" in lines
-    assert len(lines) <= 40
+    assert len(lines) <= 45
 
-    nothing_to_do = Terminal(person).lines()
-    assert "All 30 labels are computed. The results lie in results" in nothing_to_do
+    nothing_to_do = run_in_a_terminal(person)
+    assert "All 30 labels are up to date." in "\n".join(nothing_to_do)
     assert len(nothing_to_do) <= 10
 
     (person.dataset / "word07" / "0.wav").unlink()
     (person.dataset / "word07" / "1.wav").write_bytes(b"")
-    to_a_file = person.snakemake().stdout.splitlines()
+    # A label without valid clips is no reason to refuse the others.
+    to_a_file = run_in_a_pipe(person)
     assert "1 of 30 labels to compute: word07 (clips: 1 new, 1 gone)" in to_a_file
     assert len(to_a_file) <= 40 and not any("\x1b" in line for line in to_a_file)
 
 
+def test_a_later_stage_says_where_to_follow_it_and_has_the_last_words(tmp_path):
+    person = of_a_person(tmp_path)
+    (person.folder / "workflow_scripts" / "classifier.py").write_text(LONG_STAGE)
+    person.snakemake()
+    hold = person.folder / "hold"
+    hold.touch()
+    terminal = Terminal(person, "classifier")
+    follow = "To follow classifier in another terminal: tail -F results/logs/classifier.log"
+    terminal.read_until(follow)
+    log = person.results / "logs" / "classifier.log"
+    wait_until(lambda: log.exists() and "epoch 39" in log.read_text())
+    terminal.read_until("Workflow Progress")
+    hold.unlink()
+    lines = terminal.last_lines()
+    assert squeezed(lines).count(squeezed([follow])) == 1
+    assert after("Elapsed time", lines) == [
+        "Warning: labels left out: _background_noise_",
+        "accuracy 69.4 % on 36 testing clips",
+    ]
+    text = "\n".join(lines)
+    assert "cuInit" not in text and "epoch" not in text and "Workflow Progress" not in text
+    assert "failed call to cuInit" in log.read_text()
+    assert "To follow" not in "".join(run_in_a_terminal(person))
+
+
 def test_a_failed_run_ends_with_rule_label_cause_and_log(tmp_path):
     person = of_a_person(tmp_path)
-    person.snakemake("catalog")
-    for label in ("no", "yes"):
-        catalog = person.catalog(label)
-        # Of the same size, or the catalogs would be made again.
-        catalog.write_text(catalog.read_text().replace("0.wav", "9.wav"))
+    (person.dataset / "yes" / "0.flac").write_bytes(b"")
+    script = person.folder / "workflow_scripts" / "spectrograms.py"
+    fault = "import sys\nif '/go.' not in sys.argv[4]: sys.exit('a fault of the machine')\n"
+    script.write_text(fault + script.read_text())
+    lines = run_in_a_terminal(person)
     no, yes = (
         f"results/logs/spectrograms/{person.catalog(label).stem}.log" for label in ("no", "yes")
     )
-    end = " ".join(Terminal(person).lines()[-7:])
-    assert end.startswith("2 failed:")
-    assert re.search(f"spectrograms no +cause: .*run again +log: +{no}", end)
-    assert re.search(f"spectrograms yes +cause: .*run again +log: +{yes}$", end)
+    end = after("At least one job", lines)
+    assert end[0].startswith("Warning: audio files")
+    assert end[-7:] == [
+        "2 failed:",
+        "spectrograms no",
+        "  cause: a fault of the machine",
+        f"  log:   {no}",
+        "spectrograms yes",
+        "  cause: a fault of the machine",
+        f"  log:   {yes}",
+    ]
 
 
 def test_ctrl_c_leaves_no_traceback(tmp_path):
-    person = of_a_person(tmp_path, clips=100)
+    person = of_a_person(tmp_path, clips=400)
     terminal = Terminal(person)
-    wait_until(lambda: list(person.results.glob("chunks/*.npy")))
+    wait_until(lambda: list(person.results.glob("logs/spectrograms/*.log")))
     os.killpg(terminal.process.pid, signal.SIGINT)
-    lines = terminal.lines()
+    lines = terminal.last_lines()
     assert lines[-1] == "Stopped. What is done stays done: run again to continue."
     assert "Traceback" not in "\n".join(lines)
-    assert len(lines) <= 40
+
+
+def snakemakes_log(folder, failed):
+    """Write what Snakemake logs of failed jobs of the rule spectrograms; return the file."""
+    blocks = [
+        f"Error in rule spectrograms:\n    jobid: 1\n    log: {log} (check log file(s) for error "
+        "details)\n"
+        for log in failed
+    ]
+    path = folder / "snakemake.log"
+    path.write_text("\n".join(blocks))
+    return path
 
 
 FAILURE = """\
@@ -196,52 +326,8 @@ def test_progress_tells_the_rest(monkeypatch, capsys):
     ]
 
 
-class Label(NamedTuple):
-    digest: str
-    clips: int
-
-
-def surprises_of(results, labels=("no", "yes"), clips=1, other_audio=()):
-    dataset = Dataset(
-        {label: [Clip(f"{label}/0.wav", 1, 1)] for label in labels}, Counter(other_audio)
-    )
-    found = {label: Label("0123456789ab", clips) for label in labels}
-    return [*surprises("/data/words", dataset, found, results)]
-
-
-def test_what_is_as_it_should_be_is_no_surprise(tmp_path):
-    assert surprises_of(tmp_path / "not yet there") == []
-    (tmp_path / "wavfile_df.csv").write_text(
-        ",file_name,label,valid\n0,/data/words/no/0.wav,no,True\n"
-    )
-    assert surprises_of(tmp_path) == []
-
-
-@pytest.mark.parametrize("table", ["", ",file_name,label,valid\n", "\0\n\0", "a\nb\n"])
-def test_a_table_that_is_none_is_no_surprise(tmp_path, table):
-    (tmp_path / "wavfile_df.csv").write_text(table)
-    assert surprises_of(tmp_path) == []
-
-
-def test_surprises(tmp_path):
-    [line] = surprises_of(tmp_path, other_audio={".flac": 5, ".mp3": 2})
-    assert line.endswith("not taken: 5 .flac, 2 .mp3")
-    [line] = surprises_of(tmp_path, labels=["yes"])
-    assert "'yes'" in line
-    [line] = surprises_of(tmp_path, clips=10**12)
-    assert f"{2 * 2 * 10**12 * 49_152:,}" in line
-    (tmp_path / "wavfile_df.csv").write_text(
-        ",file_name,label,valid\n0,/data/words2/a.wav,no,True\n"
-    )
-    [line] = surprises_of(tmp_path)
-    assert "/data/words2/a.wav" in line and "results=" in line
-
-
-def test_surprises_are_said_before_a_run(built):
-    built.dataset = make_dataset(built.folder / "other", labels=["no", "up"])
-    (built.dataset / "no" / "0.flac").write_bytes(b"")
-    files = built.files()
-    output = built.snakemake("--dry-run").stdout
-    assert "Warning: audio files that are not .wav are not taken: 1 .flac" in output
-    assert "Warning: " in output and "results=ANOTHER_FOLDER" in output
-    assert built.files() == files
+def test_only_as_many_failures_as_fit_are_named(tmp_path):
+    failed = [tmp_path / str(number) for number in range(NAMED + 3)]
+    for log in failed:
+        Path(log).write_text("no room\n")
+    assert describe(snakemakes_log(tmp_path, failed)).endswith("and 3 more")

@@ -19,7 +19,8 @@ def write_table(clips, embeddings, table):
     # The network computed in float32: its shortest decimals give the same numbers again.
     numbers = np.fromfile(embeddings).reshape(-1, EMBEDDING_SIZE).astype(np.float32)
     columns = [f"e{number}" for number in range(EMBEDDING_SIZE)]
-    pd.concat([rows, pd.DataFrame(numbers, columns=columns)], axis=1).to_csv(table)
+    numbers = pd.DataFrame(numbers, columns=columns, index=rows.index)
+    pd.concat([rows, numbers], axis=1).to_csv(table)
 
 
 if "snakemake" in globals():

@@ -24,6 +24,8 @@ AUDIO = {
     *(".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg"),
     *(".opus", ".raw", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma"),
 }
+# Those that libsndfile cannot read.
+UNREADABLE = {".aac", ".m4a", ".webm", ".wma"}
 # Folders of macOS, Windows, Linux and NAS systems, in small letters. They hold copies, deleted
 # files and metadata.
 SYSTEM_FOLDERS = {
@@ -104,7 +106,7 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
         unmatched += found.unmatched
         hidden += found.hidden
     if not labels:
-        raise bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
+        raise no_clips(folder, path_pattern, sorted(filter(is_audio, unmatched)))
     check_sides(sides)
     check_names(labels)
     # Python orders strings by code point, which is the order of their UTF-8 bytes.
@@ -208,6 +210,37 @@ def is_audio(path):
     return os.path.splitext(path)[1].lower() in AUDIO
 
 
+def no_clips(folder, path_pattern, audio):
+    """Return the JobError about a dataset in which the pattern matches no file.
+
+    Args:
+        audio: the paths of its audio files, sorted.
+    """
+    if not audio:
+        return JobError(
+            f"config key 'dataset': there is no audio file in {folder!r}. "
+            "Give the folder that holds a folder of WAV files for each label."
+        )
+    if path_pattern != PATH_PATTERN:
+        return bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
+    stem, ending = os.path.splitext(audio[0])
+    if ending.lower() in UNREADABLE:
+        cure = f"Convert them to WAV, for example: ffmpeg -i {audio[0]!r} {f'{stem}.wav'!r}"
+    else:
+        pattern = PATH_PATTERN.removesuffix("wav") + ending[1:].lower()
+        cure = f"To use them as they are, set path_pattern: '{pattern}'"
+    return JobError(
+        f"config key 'dataset': there is no .wav file in {folder!r}, but {counted(audio)}. {cure}"
+    )
+
+
+def counted(audio):
+    """Return in words how many audio files have which ending, with an example."""
+    endings = Counter(os.path.splitext(path)[1].lower() for path in audio)
+    counts = ", ".join(f"{count} {ending}" for ending, count in endings.items())
+    return f"{counts}, such as {audio[0]!r}"
+
+
 def bad_pattern(folder, path_pattern, fault):
     """Return the JobError about `path_pattern`, with a path that it does not match."""
     unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
@@ -260,11 +293,9 @@ def warnings_about(folder, labels, unmatched, hidden):
     """Return the Dataset's warnings."""
     warnings = []
     if left_out := sorted(filter(is_audio, unmatched)):
-        endings = Counter(os.path.splitext(path)[1].lower() for path in left_out)
-        counts = ", ".join(f"{count} {ending}" for ending, count in endings.items())
         warnings.append(
-            f"audio files that path_pattern in config.yaml does not match are left out: {counts}, "
-            f"such as {left_out[0]!r}"
+            "audio files that path_pattern in config.yaml does not match are left out: "
+            f"{counted(left_out)}"
         )
     paths, at_least = hidden_audio(folder, hidden)
     if paths:

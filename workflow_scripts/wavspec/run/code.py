@@ -57,7 +57,9 @@ def pins():
     """Return {module: (package, version, the command that installs it)} of requirements/*.in."""
     pinned = {}
     for name, command in (("tensorflow", "make tensorflow"), ("run", "make")):
-        for package, number in PIN.findall((REQUIREMENTS / f"{name}.in").read_text()):
+        for package, number in PIN.findall(
+            (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8")
+        ):
             pinned[package.replace("-", "_").lower()] = package, number, command
     return pinned
 

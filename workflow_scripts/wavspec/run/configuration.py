@@ -17,7 +17,7 @@ TYPES = {
     "object": "a group of keys",
 }
 # YAML reads 2024_01 as the number 202401.
-NUMBER_HINT = " To name a folder whose name looks like a number, write ./ before it."
+NUMBER_HINT = "To give a folder whose name looks like a number, write ./ before its name."
 
 
 def put_python_first():
@@ -25,9 +25,25 @@ def put_python_first():
 
     A rule that runs in a conda environment of its own finds that one's before it.
     """
+    # A Python with a safe path would not find the modules beside a script.
+    os.environ.pop("PYTHONSAFEPATH", None)
     os.environ["PATH"] = os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     )
+
+
+def files_read(own, files):
+    """Return the project's configuration file and then the others, as paths that work from here.
+
+    Args:
+        own: the project's configuration file.
+        files: all files that Snakemake has read: without `own` if this workflow is a module of
+            another, to which they belong.
+    """
+    paths = dict.fromkeys(map(os.path.realpath, files))
+    own = os.path.realpath(own)
+    others = paths.keys() - {own} if own in paths else ()
+    return [os.path.relpath(path) for path in (own, *sorted(others))]
 
 
 def with_numbers(config):
@@ -54,22 +70,43 @@ def in_plain_words(error):
         unknown = next(key for key in error.instance if key not in allowed)
         similar = get_close_matches(unknown, allowed, n=1)
         hint = f"Did you mean {similar[0]!r}?" if similar else f"There are {', '.join(allowed)}."
-        return f"config.yaml or --config: there is no key {'.'.join([*keys, unknown])!r}. {hint}"
+        return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
     if error.validator == "required":
-        return f"config.yaml or --config: {error.message.replace('a required property', 'missing')}"
-    fault = {
-        "enum": lambda: f"{error.instance!r} is not one of {', '.join(error.validator_value)}",
-        "type": lambda: f"{error.instance!r} is not {TYPES.get(error.validator_value, 'allowed')}",
-        "minimum": lambda: f"{error.instance} is less than {error.validator_value}",
-        "maximum": lambda: f"{error.instance} is more than {error.validator_value}",
-    }.get(error.validator, lambda: error.message)()
-    key = ".".join(keys)
-    meaning = error.schema.get("description", "")
+        return f"config key {error.message.replace('a required property', 'missing')}"
     examples = error.schema.get("examples", ())
-    example = f" For example: {' or '.join(examples)}" if examples else ""
-    is_folder = len(keys) == 1 and error.validator == "type" and error.validator_value == "string"
-    hint = NUMBER_HINT if is_folder else ""
-    return f"config.yaml or --config: key {key!r} ({meaning}): {fault}.{hint}{example}"
+    meaning = error.schema.get("description", "")
+    parts = [
+        f"config key {'.'.join(keys)!r} ({meaning}): {fault_of(error)}.",
+        NUMBER_HINT if needs_number_hint(error) else "",
+        f"For example: {' or '.join(examples)}" if examples else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def fault_of(error):
+    """Return what a jsonschema.ValidationError says of a value."""
+    value, limit = error.instance, error.validator_value
+    match error.validator:
+        case "type" if value is None:
+            return "it has no value"
+        case "type":
+            return f"{value!r} is not {TYPES.get(limit, 'allowed')}"
+        case "enum":
+            return f"{value!r} is not one of {', '.join(limit)}"
+        case "minimum":
+            return f"{value} is less than {limit}"
+        case "maximum":
+            return f"{value} is more than {limit}"
+        case "pattern":
+            return f"{value!r} has one of the characters {{ }} < >, or is empty"
+        case _:
+            return error.message
+
+
+def needs_number_hint(error):
+    is_number = isinstance(error.instance, int | float) and not isinstance(error.instance, bool)
+    is_folder = (error.validator, error.validator_value) == ("type", "string")
+    return is_number and is_folder and len(error.absolute_path) == 1
 
 
 def check_results(folder):

@@ -3,7 +3,6 @@
 import csv
 import errno
 import os
-import secrets
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +29,7 @@ def whole(paths, folder, job):
     for earlier in Path(folder).glob(f".{job}.*.unfinished"):
         shutil.rmtree(earlier, ignore_errors=True)
     # Inside `folder`, because a file keeps its blocks only if it is renamed within a file system.
-    unfinished = Path(folder, f".{job}.{secrets.token_hex(6)}.unfinished")
+    unfinished = Path(folder, f".{job}.{os.urandom(6).hex()}.unfinished")
     # With the ending of `path`, which tells some writers the format.
     parts = [unfinished / f"{number}{Path(path).suffix}" for number, path in enumerate(paths)]
     try:

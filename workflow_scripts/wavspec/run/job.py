@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from .code import check_installed
 from .errors import JobError
 from .files import whole
-from .stamps import stage_of, stamps_of, write_stamp
 
 # The last line of the log of a job that ended well, and of one that the user stopped.
 DONE, STOPPED = "done", "stopped by Ctrl-C"
@@ -44,6 +43,9 @@ def job(snakemake):
     The names are attributes, called as in the rule; an output that is a list has a list of names.
     The outputs get their own names when all went well.
     """
+    # Not at the top: a label's job, which has no stamp, would pay for the import.
+    from .stamps import stage_of, stamps_of, write_stamp
+
     stamp = snakemake.output.stamp
     stage, results = stage_of(stamp), Path(stamp).parent.parent
     with logged(snakemake.log[0]):

@@ -70,8 +70,8 @@ class Plan(NamedTuple):
         """
         if len(self.missing) < len(self.labels) or not self.catalogs:
             return
-        earlier = first_clip(f"{self.results}/wavfile_df.csv")
-        if earlier and Path(os.path.abspath(dataset)) in Path(os.path.abspath(earlier)).parents:
+        first = first_clip(f"{self.results}/wavfile_df.csv")
+        if first and Path(os.path.abspath(dataset)) in Path(os.path.abspath(first)).parents:
             return
         now = {clip[:2] for label in self.labels.values() for clip in label.clips}
         before = set()
@@ -82,10 +82,10 @@ class Plan(NamedTuple):
                 continue  # a damaged one says nothing
         if before and not now & before:
             raise JobError(
-                f"{self.results} has the results of another dataset: "
-                f"{earlier or min(before)[0]!r} is not a clip of {dataset}. To keep them, use "
-                "another folder for this run: --config results=ANOTHER_FOLDER. To replace them: "
-                "--config replace_results=true"
+                f"config key 'results': {self.results!r} has the results of another dataset. It "
+                f"had the clip {first or min(before)[0]!r}, and none of its clips is in "
+                f"{dataset!r}. To keep them, use another folder for this run: "
+                "--config results=NEW_FOLDER. To replace them: --config replace_results=true"
             )
 
     def check_room(self, cut):
@@ -99,14 +99,14 @@ class Plan(NamedTuple):
         all_rows = sum(rows_of(label.clips, cut) for label in self.labels.values())
         earlier = Path(self.results, "wavfile_spec.dat")
         replaced = earlier.stat().st_blocks * 512 if earlier.exists() else 0
-        needed = ROW_BYTES * (rows + all_rows) - replaced
+        needed = ROW_BYTES * rows + max(0, ROW_BYTES * all_rows - replaced)
         free = shutil.disk_usage(nearest_existing(self.results)).free
         if self.missing and free < needed:
             raise JobError(
-                f"{self.results} needs {needed / 1e9:,.1f} GB more, and {free / 1e9:,.1f} GB are "
-                "free. Use a folder on another disk: --config results=ANOTHER_FOLDER. To start "
-                "anyway, such as on XFS or btrfs, where half of that is enough: "
-                "--config check_room=false"
+                f"config key 'results': {self.results!r} needs {in_bytes(needed)} more, and its "
+                f"disk has {in_bytes(free)} free. Use a folder on another disk: "
+                "--config results=NEW_FOLDER. To start anyway, such as on XFS or btrfs, where "
+                "half of that is enough: --config check_room=false"
             )
 
 
@@ -116,6 +116,12 @@ def rows_of(clips, cut):
         return len(clips)
     example = 2 * EXAMPLE_HOP_LENGTH  # bytes
     return sum(max(1, (clip.size or 0) // example) for clip in clips)
+
+
+def in_bytes(number):
+    """Return a number of bytes in words, such as 5.2 GB."""
+    unit, size = ("GB", 1e9) if number >= 1e8 else ("MB", 1e6)
+    return f"{number / size:,.1f} {unit}"
 
 
 def first_clip(table):

@@ -1,0 +1,486 @@
+"""Stages: how one is added, which code counts for it, and that damaged outputs are made again."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from wavs import make_dataset, write_wav
+from wavspec.run import code
+from wavspec.run.errors import JobError
+from wavspec.run.stamps import Stamp, stamps_of
+from workflow import ROOT, Workflow
+
+SCRIPTS = ROOT / "workflow_scripts"
+STAGES = sorted(script.stem for script in SCRIPTS.glob("*.py"))
+EVERY_RUN = {"catalog", "concatenate", "pictures", "split", "tables"}
+
+
+# A new stage
+
+MEANS_SCRIPT = '''\
+"""The mean length of each label's clips, in seconds, to a CSV file."""
+
+import pandas as pd
+from wavspec.chunk import read_tables
+from wavspec.run.job import closing, job
+
+
+def write_means(rows, means):
+    seconds = pd.to_numeric(rows["samples"]) / pd.to_numeric(rows["sample_rate"])
+    seconds.groupby(rows["label"]).mean().rename("seconds").to_csv(means)
+
+
+if "snakemake" in globals():
+    with job(snakemake) as outputs:
+        settings = {"short_clips": snakemake.config["short_clips"]}
+        write_means(read_tables(snakemake.input.tables, settings), outputs.means)
+        closing(f"The mean lengths are in {snakemake.output.means}")
+'''
+MEANS_RULE = """\
+rule means:
+    input:
+        tables=ALL_TABLES,
+    output:
+        means="<results>/means.csv",
+        stamp=stamp("means", LABELS),
+    log:
+        "<results>/logs/means.log",
+    script:
+        "../workflow_scripts/means.py"
+"""
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def empty(path):
+    os.truncate(path, 0)
+
+
+def append_rubbish(path):
+    with path.open("ab") as file:
+        file.write(b'0,"\n')
+
+
+DAMAGES = [os.remove, cut, empty, append_rubbish]
+
+
+def test_a_stage_is_a_script_a_rule_and_an_include(built):
+    write_wav(built.dataset / "no" / "0.wav", samples=20_000)
+    built.snakemake()
+    before = built.files()
+    (built.folder / "workflow_scripts" / "means.py").write_text(MEANS_SCRIPT)
+    (built.folder / "rules" / "means.smk").write_text(MEANS_RULE)
+    snakefile = built.folder / "Snakefile"
+    include = 'include: "rules/tables.smk"\n'
+    snakefile.write_text(
+        snakefile.read_text().replace(include, f'{include}include: "rules/means.smk"\n')
+    )
+    assert built.run() == {"means"}
+    means = built.results / "means.csv"
+    right = means.read_text()
+    assert right == "label,seconds\ngo,1.0\nno,1.125\nyes,1.0\n"
+    new = {path.name.partition(".")[0] for path in built.files().keys() - before.keys()}
+    assert new == {"means"} and before.items() <= built.files().items()
+
+    for damage in DAMAGES:
+        damage(means)
+        assert built.run() == {"means"}, damage
+        assert means.read_text() == right
+    assert "The mean lengths are in results/means.csv" in built.snakemake("-R", "means").stdout
+
+
+# Which code counts
+
+
+def imported_by(path, scripts):
+    """Yield the full names of the modules that a file may import, and of names in modules."""
+    package = path.parent.relative_to(scripts).parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def walk(stage, scripts=SCRIPTS):
+    """Return the files that a stage's script imports, itself among them, and all other names."""
+    files, others, waiting = set(), set(), [scripts / f"{stage}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in files and path.parent != scripts / "wavspec" / "run":
+            files.add(path)
+            for name in imported_by(path, scripts):
+                module = scripts.joinpath(*name.split(".")).with_suffix(".py")
+                if module.is_file():
+                    waiting.append(module)
+                else:
+                    others.add(name.partition(".")[0])
+    return files, others
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_code_of_a_stage_is_what_its_script_imports(stage):
+    files, others = code.code_of(stage)
+    expected_files, expected_others = walk(stage)
+    assert len(files) == len(set(files)) and set(files) == expected_files
+    assert others & code.pins().keys() == expected_others & code.pins().keys()
+
+
+ODD_IMPORTS = {
+    "odd.py": """\
+import os, wavspec.a
+import numpy as np, pandas as pd
+from wavspec import (
+    b,  # (the second
+    c as other,
+)
+
+def later():
+    if os:
+        from wavspec.d import (
+            f, g)
+    from wavspec.run.job import job
+    import soundfile.more  # and no more
+""",
+    "wavspec/a.py": "from . import e\nfrom .f import (name)\n",
+    "wavspec/b.py": "from .run import job\nfrom .run.job import JobError\n",
+    "wavspec/c.py": "from matplotlib import pyplot\n",
+    "wavspec/d.py": "import odd\n",
+    "wavspec/e.py": "from .a import name\n",
+    "wavspec/f.py": "",
+    "wavspec/not_imported.py": "import tensorflow\n",
+    "wavspec/run/job.py": "from ..not_imported import name\n",
+}
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """The module `code`, as in another folder of scripts."""
+
+    def forget():
+        for function in (code.code_of, code.pins, code.code_digest):
+            function.cache_clear()
+
+    monkeypatch.setattr(code, "SCRIPTS", tmp_path / "workflow_scripts")
+    monkeypatch.setattr(code, "REQUIREMENTS", tmp_path / "requirements")
+    forget()
+    yield forget
+    forget()
+
+
+def test_imports_of_all_forms_are_found(fresh):
+    for name, text in ODD_IMPORTS.items():
+        (code.SCRIPTS / name).parent.mkdir(parents=True, exist_ok=True)
+        (code.SCRIPTS / name).write_text(text)
+    files, others = code.code_of("odd")
+    found, expected_others = walk("odd", code.SCRIPTS)
+    assert set(files) == found
+    assert {str(path.relative_to(code.SCRIPTS)) for path in files} == {
+        *("odd.py", "wavspec/a.py", "wavspec/b.py", "wavspec/c.py", "wavspec/d.py"),
+        *("wavspec/e.py", "wavspec/f.py"),
+    }
+    packages = {"numpy", "pandas", "soundfile", "matplotlib"}
+    assert packages <= others & expected_others and "tensorflow" not in others
+
+
+@pytest.mark.parametrize("path", [*SCRIPTS.rglob("__init__.py")], ids=lambda path: path.parent.name)
+def test_packages_hold_no_code_of_their_own(path):
+    """It would count for no stage."""
+    assert [type(node) for node in ast.parse(path.read_text()).body] == [ast.Expr]
+
+
+def test_a_change_in_a_file_counts_for_the_stages_that_import_it(fresh, tmp_path):
+    for folder in ("workflow_scripts", "requirements", "envs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+
+    def digests():
+        fresh()
+        return {stage: code.code_digest(stage) for stage in STAGES}
+
+    def stages_due_after(path, change):
+        before, text = digests(), path.read_text()
+        path.write_text(change(text))
+        due = {stage for stage, digest in digests().items() if digest != before[stage]}
+        path.write_text(text)
+        return due
+
+    imports = {stage: walk(stage, code.SCRIPTS) for stage in STAGES}
+    for path in code.SCRIPTS.rglob("*.py"):
+        due = stages_due_after(path, lambda text: f"{text}# changed\n")
+        assert due == {stage for stage in STAGES if path in imports[stage][0]}, path
+        assert not (due and path.parent.name == "run")
+    for path in (tmp_path / "envs").glob("*"):
+        assert not stages_due_after(path, lambda text: f"{text}# changed\n")
+    for name in ("run", "tensorflow"):
+        path = tmp_path / "requirements" / f"{name}.in"
+        assert not stages_due_after(path, lambda text: f"{text}# changed\n")
+        for pin in re.findall("^.*==.*$", path.read_text(), re.MULTILINE):
+            module = pin.partition("==")[0].replace("-", "_")
+            due = stages_due_after(path, lambda text, pin=pin: text.replace(pin, f"{pin}1"))
+            assert due == {stage for stage in STAGES if module in imports[stage][1]}, module
+    before = digests()
+    (code.SCRIPTS / "new.py").write_text("import numpy\n")
+    assert digests() == before
+
+
+# Installed packages
+
+
+def test_a_package_in_another_version_than_pinned_ends_the_job(built):
+    requirements = built.folder / "requirements" / "run.in"
+    installed = re.search(r"^numpy==(.*)$", requirements.read_text(), re.MULTILINE)[1]
+    requirements.write_text(requirements.read_text().replace(f"numpy=={installed}", "numpy==2.0.0"))
+    process = built.snakemake(check=False)
+    assert process.returncode == 1
+    message = f"numpy {installed} is installed, 2.0.0 is pinned. Run `make clean`, then `make`."
+    assert process.stdout.count(f"  cause: {message}\n") == 3  # labels
+    assert not list(built.results.glob("chunks/.*"))
+
+
+PINS = {
+    "of another version": ("numpy==1.0\n", r"numpy [\d.]+ is installed, 1\.0 is pinned"),
+    "missing": ("no_such_module==1.0\n", "no_such_module is not installed, no_such_module 1.0 is"),
+    "without metadata": ("here==1.0\n", "here of unknown version is installed, 1.0 is pinned"),
+    "a folder left over": ("left_over==1.0\n", "left_over is not installed"),
+}
+
+
+@pytest.mark.parametrize(("pin", "message"), PINS.values(), ids=PINS)
+def test_what_is_installed_is_compared_with_the_pins(fresh, tmp_path, monkeypatch, pin, message):
+    for folder in ("workflow_scripts", "requirements", "left_over"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "here.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    (code.REQUIREMENTS / "tensorflow.in").touch()
+    (code.REQUIREMENTS / "run.in").write_text(pin)
+    (code.SCRIPTS / "some.py").write_text(f"import numpy\nimport {pin.partition('==')[0]}\n")
+    (code.SCRIPTS / "other.py").write_text("import os\n")
+    with pytest.raises(JobError, match=message):
+        code.check_installed("some")
+    code.check_installed("other")
+
+
+BROKEN = {
+    "numpy": {"spectrograms go", "spectrograms no", "spectrograms yes"},
+    "soundfile": {"spectrograms no"},
+    "pandas": {"pictures", "split"},
+    "matplotlib": {"pictures"},
+}
+
+
+@pytest.mark.parametrize("package", BROKEN)
+def test_a_package_that_cannot_be_imported_is_named(workflow, package):
+    (workflow.dataset / "no" / "0.wav").write_bytes(b"RIFF, but not the plain header")
+    shadow = workflow.folder / "shadow"
+    shadow.mkdir()
+    (shadow / f"{package}.py").write_text("raise ImportError('libfoo.so: cannot open it')\n")
+    workflow.environment = {**os.environ, "PYTHONPATH": str(shadow)}
+    process = workflow.snakemake(check=False)
+    assert process.returncode == 1
+    words = re.findall(
+        r"^(.+)\n  cause: ImportError: libfoo\.so: .* Run `make clean`, then `make`\.$",
+        process.stdout,
+        re.MULTILINE,
+    )
+    assert set(words) == BROKEN[package], process.stdout
+    workflow.environment = None
+    workflow.snakemake()
+    assert (workflow.results / "invalid.csv").read_text().count("\n") == 2
+
+
+def test_a_python_with_a_safe_path_finds_the_modules(workflow):
+    workflow.environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    workflow.snakemake()
+    assert workflow.outputs() == workflow.expected()
+
+
+LOGGED = """\
+import sys
+from wavspec.run.code import check_installed
+from wavspec.run.job import logged
+with logged(sys.argv[1]):
+    check_installed("pictures")
+    print("猫 \\udce9")
+    raise OSError("猫.wav")
+"""
+
+
+def test_a_log_takes_all_letters_in_any_locale(tmp_path):
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    script, log = tmp_path / "script.py", tmp_path / "log"
+    script.write_text(LOGGED, encoding="utf-8")
+    process = subprocess.run(
+        [sys.executable, "-X", "warn_default_encoding", "-W", "error", script, log],
+        env={**os.environ, **locale, "PYTHONPATH": str(SCRIPTS)},
+    )
+    assert process.returncode == 1
+    assert log.read_text(encoding="utf-8") == "猫 \\udce9\n猫.wav\n"
+
+
+# Damage
+
+
+def outputs_of(workflow):
+    """Return {stage: list of its output files}, as the stamps have them."""
+    outputs = {}
+    for stamp in workflow.results.glob("stamps/*.json"):
+        files = json.loads(stamp.read_text(encoding="utf-8"))["outputs"]
+        outputs[stamp.name.partition(".")[0]] = [
+            Path(os.path.normpath(stamp.parent / file)) for file in files
+        ]
+    return outputs
+
+
+def content(files):
+    return {file: file.read_bytes() for file in files}
+
+
+def digest_of(workflow, stage):
+    [stamp] = stamps_of(workflow.results, stage)
+    return stamp.split(".")[1]
+
+
+def test_every_damage_of_every_output_is_noticed(built):
+    outputs = outputs_of(built)
+    assert outputs.keys() == EVERY_RUN
+    listed = {file for files in outputs.values() for file in files}
+    chunks_and_logs = {*built.results.glob("chunks/*"), *built.results.glob("logs/**/*")}
+    stamps = {*built.results.glob("stamps/*"), built.results / "README.md"}
+    assert {file for file in built.results.rglob("*") if file.is_file()} <= (
+        listed | chunks_and_logs | stamps
+    )
+    for stage, files in outputs.items():
+        digest = digest_of(built, stage)
+        [stamp] = built.results.glob(f"stamps/{stage}.*")
+        assert Stamp.of(built.results, stage, digest).damage == ""
+        for file in [*files, stamp]:
+            right = file.read_bytes()
+            for damage in DAMAGES[file == stamp :]:
+                damage(file)
+                found = Stamp.of(built.results, stage, digest)
+                assert found.damage == str(file) and not Path(found.path).exists(), (file, damage)
+                file.write_bytes(right)
+
+
+@pytest.mark.parametrize("number", range(len(DAMAGES)))
+def test_one_run_makes_damaged_outputs_again(built, number):
+    """A file of each stage, and another one with each damage."""
+    outputs = outputs_of(built)
+    right = content(file for files in outputs.values() for file in files)
+    damaged = {stage: files[number % len(files)] for stage, files in outputs.items()}
+    for file in damaged.values():
+        DAMAGES[number](file)
+    said = built.snakemake("--dry-run").stdout
+    for stage, file in damaged.items():
+        line = f"{built.relative(file)} is not as the workflow wrote it: {stage} is due\n"
+        assert said.count(line) == 1
+    assert built.run() - {"spectrograms go", "spectrograms no", "spectrograms yes"} == EVERY_RUN
+    assert content(right) == right
+    assert built.run() == set()
+    assert {stage: len(stamps_of(built.results, stage)) for stage in EVERY_RUN} == dict.fromkeys(
+        EVERY_RUN, 1
+    )
+
+
+def copy_as_second(stamp):
+    shutil.copy(stamp, stamp.with_name(stamp.name.replace(".json", ".2.json")))
+
+
+def copy_as_older(stamp):
+    shutil.copy(stamp, stamp.with_name(f"{stamp.name.split('.')[0]}.0123456789ab.json"))
+
+
+def other_type(stamp):
+    stamp.write_text('["outputs"]')
+
+
+def not_utf_8(stamp):
+    stamp.write_bytes(b"\xff" * 10)
+
+
+DAMAGED_STAMPS = [cut, empty, append_rubbish, other_type, not_utf_8, copy_as_second, copy_as_older]
+
+
+def test_one_run_makes_the_outputs_of_damaged_stamps_again(built):
+    stages = ["concatenate", "pictures", "tables", "split", "catalog", "concatenate", "tables"]
+    outputs = outputs_of(built)
+    right = content(file for files in outputs.values() for file in files)
+    for stage, damage in zip(stages[:5], DAMAGED_STAMPS, strict=False):
+        [stamp] = built.results.glob(f"stamps/{stage}.*")
+        damage(stamp)
+    assert built.run() == EVERY_RUN
+    for stage, damage in zip(stages[5:], DAMAGED_STAMPS[5:], strict=True):
+        [stamp] = built.results.glob(f"stamps/{stage}.*")
+        damage(stamp)
+    assert built.run() == {"concatenate", "tables"}
+    assert content(right) == right
+    assert built.run() == set()
+
+
+def test_force_works_over_damage(built):
+    outputs = outputs_of(built)
+    right = content(file for files in outputs.values() for file in files)
+    for file in (built.chunk("no"), built.chunk("go", ".csv"), built.catalog("yes")):
+        cut(file)
+    for files in outputs.values():
+        append_rubbish(files[0])
+    built.snakemake("--forceall")
+    assert content(right) == right
+    for rule in ("concatenate", "tables"):
+        cut(outputs[rule][0])
+        assert rule in built.run("--forcerun", rule)
+        assert content(right) == right
+    assert built.run() == set()
+
+
+# The array and the tables
+
+
+def test_what_does_not_touch_the_array_leaves_it(built, tmp_path):
+    def array():
+        status = (built.results / "wavfile_spec.dat").stat()
+        return status.st_ino, status.st_mtime_ns
+
+    before = array()
+    split = "{validation: 30, testing: 30}"
+    assert built.run(split=split) == {"split", "tables"}
+    for name in ("validation", "testing"):
+        (built.dataset / f"{name}_list.txt").write_text(f"no/{int(name == 'testing')}.wav\n")
+    assert built.run(split=split) == {"split", "tables"}
+    # A line moved from one list to the other.
+    (built.dataset / "validation_list.txt").write_text("no/0.wav\nno/1.wav\n")
+    (built.dataset / "testing_list.txt").write_text("")
+    assert built.run(split=split) == {"split", "tables"}
+    sides = pd.read_csv(built.results / "wavfile_split.csv")["split"]
+    assert list(sides) == 2 * ["training"] + 2 * ["validation"] + 2 * ["training"]
+    built.dataset = built.dataset.rename(tmp_path / "moved")
+    assert built.run(split=split) == {"tables"}
+    assert array() == before
+
+
+def test_a_home_folder_in_the_configuration(tmp_path):
+    """As in the README, with lists that decide the split."""
+    dataset = make_dataset(tmp_path / "words")
+    for number, name in enumerate(("validation", "testing")):
+        (dataset / f"{name}_list.txt").write_text(f"no/{number}.wav\n")
+    tables = []
+    for number, folder in enumerate([str(dataset), "~/words"]):
+        workflow = Workflow(tmp_path / f"project{number}", dataset)
+        workflow.environment = {**os.environ, "HOME": str(tmp_path)}
+        workflow.snakemake(dataset=folder)
+        files = ("wavfile_df.csv", "wavfile_split.csv", "invalid.csv", "pictures/invalid.html")
+        tables.append([(workflow.results / file).read_bytes() for file in files])
+        tables[-1] += workflow.outputs()
+    assert tables[0] == tables[1]
