@@ -121,11 +121,11 @@ class OnCluster(Workflow):
                     files = [Path(file.path) for file in process.open_files() if file.mode != "r"]
                 except psutil.Error:
                     continue
-                # While a chunk is written, its name may be another: the job's log names the label.
-                if any(file.parent == self.results / "chunks" for file in files):
-                    for file in files:
-                        if file.parent == self.results / "logs" / "spectrograms":
-                            writers.setdefault(file.name.split(".")[0], []).append(process)
+                # An unfinished chunk has no name of its own yet: the job's log names the label.
+                if any(file.parent.parent == self.results / "chunks" for file in files):
+                    logs = {file for file in files if file.parent.name == "spectrograms"}
+                    for log in logs:
+                        writers.setdefault(log.name.split(".")[0], []).append(process)
         return writers
 
     def hold(self, label):
@@ -213,6 +213,31 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
     assert workflow.outputs() == workflow.expected()
 
 
+def test_what_changes_while_jobs_wait_changes_no_name(cluster, tmp_path):
+    """Nodes are told what the run is to make, and do not look at the dataset to name it."""
+    dataset = make_dataset(tmp_path / "dataset")
+    lists = {side: dataset / f"{side}_list.txt" for side in ("validation", "testing")}
+    for clip, file in enumerate(lists.values()):
+        file.write_text(f"no/{clip}.wav\n")
+    workflow = OnCluster(tmp_path / "project", dataset, cluster)
+    cluster.command("scontrol update PartitionName=main State=DOWN")
+    with workflow.running() as run:
+        wait_until(lambda: cluster.unfinished(), "a job is waiting", 60)
+        lists["testing"].write_text("yes/0.wav\n")
+        write_wav(dataset / "up" / "0.wav", seed=7)
+        cluster.command("scontrol update PartitionName=main State=UP")
+        assert run.wait(300) == 0, workflow.terminal()
+    assert {path.name.split(".")[0] for path, _ in workflow.chunks()} == {"go", "no", "yes"}
+
+    workflow.snakemake()
+    assert workflow.outputs() == workflow.expected()
+    split = (workflow.results / "wavfile_split.csv").read_text()
+    assert split.split() == [
+        *(",speaker,split", "0,0,training", "1,1,training", "2,0,validation", "3,1,training"),
+        *("4,0,training", "5,0,testing", "6,1,training"),
+    ]
+
+
 def test_a_queue_of_an_hour_takes_every_submission(cluster, tmp_path):
     dataset = make_dataset(tmp_path / "dataset", [f"label {number}" for number in range(9)])
     workflow = OnCluster(tmp_path / "project", dataset, cluster, partition="short")
@@ -294,18 +319,18 @@ def test_the_later_stages(cluster, vggish_files, tmp_path):
         (dataset / f"{side}_list.txt").write_text("".join(clips))
     config = {**vggish_files.config, "classifier": "{epochs: 1}"}
     workflow = OnCluster(tmp_path / "project", dataset, cluster, partition="large")
-    _, submissions = workflow.run("embeddings", "classifier", **config)
+    _, submissions = workflow.run("all", "embeddings", "classifier", **config)
     assert {(job.comment, job.cpus, job.memory, job.state) for job in submissions} == {
         ("rule_labels_spectrograms", "1", "1000M", "COMPLETED"),
         ("rule_concatenate", "1", "1000M", "COMPLETED"),
-        ("rule_embeddings", "16", "2500M", "COMPLETED"),
+        ("rule_embed", "16", "2500M", "COMPLETED"),
         ("rule_classifier", "8", "2000M", "COMPLETED"),
     }
     predictions = (workflow.results / "classifier" / "predictions.csv").read_text()
     assert predictions.count("\n") == 1 + 12
 
     local = Workflow(tmp_path / "local", dataset)
-    local.snakemake("embeddings", **config)
+    local.snakemake("all", "embeddings", **config)
     for name in ("wavfile_spec.dat", "wavfile_embed.dat", "wavfile_embed.csv"):
         assert (workflow.results / name).read_bytes() == (local.results / name).read_bytes()
 
