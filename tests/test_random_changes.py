@@ -307,7 +307,7 @@ class RandomChanges:
         invalid = pd.read_csv(self.results / "invalid.csv")
         assert list(invalid["file_name"]) == list(table["file_name"][~table["valid"]]), output
         split = pd.read_csv(self.results / "wavfile_split.csv", dtype=str)
-        assert list(split["speaker"]) == [clip.stem for clip in clips], output
+        assert list(split["speaker"]) == [clip.name for clip in clips], output
 
 
 ALL_CHANGES = [

@@ -181,7 +181,7 @@ from pathlib import Path
 
 from wavspec.run.job import job
 
-PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9' height='9'/></svg>"
+PICTURE = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>"
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
