@@ -36,7 +36,7 @@ def refuse(error):
 
 
 configuration.put_python_first()
-config.update(configuration.with_numbers(config))
+config.update(configuration.with_types(config))
 try:
     validate(config, "../schemas/config.schema.yaml")
     configuration.check_shares(config["split"])

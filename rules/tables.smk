@@ -7,7 +7,7 @@ rule tables:
     output:
         clips="<results>/wavfile_df.csv",
         invalid="<results>/invalid.csv",
-        summary=shown("summary.txt", "Clips", table="Summary, to download"),
+        summary="<results>/summary.txt",
         stamp=stamp("tables", DIGESTS, DATASET, STAMPS["split"].digest, WARNINGS),
     log:
         "<results>/logs/tables.log",

@@ -688,6 +688,31 @@ def test_what_a_change_trains_anew(words, tmp_path):
     assert "classifier" in words.planned("classifier", dataset=moved, **epoch)
 
 
+@needs_tensorflow
+def test_long_clips_and_background_noise(words):
+    """A chosen word, another word, silence, and a clip of two examples among the testing clips."""
+    random = np.random.default_rng(0)
+    noise = words.dataset / "_background_noise_" / "hum.wav"
+    noise.parent.mkdir()
+    soundfile.write(noise, random.normal(0, 0.05, 60 * 16_000), 16_000)
+    long = np.concatenate([say("tone", 2, 0), say("tone", 2, 1)])
+    soundfile.write(words.dataset / "tone" / "testing_nohash_0.wav", long, 16_000)
+    keys = {"classifier": "{epochs: 1, words: [tone]}", "long_clips": "cut"}
+    words.snakemake("classifier", **keys)
+    folder = words.results / "classifier"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["labels"] == ["_silence_", "_unknown_", "tone"]
+    table = pd.read_csv(folder / "predictions.csv", index_col=0, keep_default_na=False)
+    assert len(table) == len(pd.read_csv(words.results / "wavfile_df.csv")) == 62 + 18 + 1
+    silence = table[table.target == "_silence_"]
+    assert set(silence.label) == {"_background_noise_"} and set(silence.split) == set(SIDES)
+    tested = table[(table.split == "testing") & (table.target != "")]
+    assert metrics["examples"]["testing"] == len(tested)
+    # Three clips of each word and one of the noise.
+    assert metrics["clips"]["testing"] == 3 + 3 + 1
+    assert list(tested.example[tested.label == "tone"]) == [0, 1, 0, 0]
+
+
 def test_a_refusal_is_one_plain_message(built):
     run = built.snakemake("classifier", check=False, split="{validation: 0}")
     assert run.returncode != 0

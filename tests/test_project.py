@@ -81,7 +81,7 @@ def test_chunks_are_what_numpy_loads(demo):
 
 def test_a_job_has_the_one_thread_that_it_declares(workflow):
     with open(workflow.folder / "workflow_scripts" / "spectrograms.py", "a") as script:
-        script.write('    open(log, "a").write(os.environ["OPENBLAS_NUM_THREADS"] + "\\n")\n')
+        script.write('    print(os.environ["OPENBLAS_NUM_THREADS"])\n')
     workflow.snakemake("--until", "spectrograms")
     [log] = workflow.results.glob("logs/spectrograms/go.*.log")
     assert log.read_text().splitlines()[-1] == "1"

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -30,7 +31,10 @@ function named(elements, text) {
 
 # Clicks through the report as a person does.
 TOUR = """
-const seen = {description: (await until(() => document.querySelector(".prose"))).textContent};
+const page = await until(() => document.querySelector(".prose"));
+const seen = {description: page.textContent};
+seen.too_wide = [page, ...page.querySelectorAll("pre, p, ul, li")]
+  .filter(element => element.scrollWidth > element.clientWidth).length;
 async function open(category) {
   named("nav a", "Results")?.click();
   await until(() => named("nav a", "Statistics"));
@@ -46,7 +50,7 @@ function colours(picture) {
   return new Set(new Uint32Array(data.buffer)).size;
 }
 let shown = null;
-for (const category of ["Pictures", "Clips"]) {
+for (const category of CATEGORIES) {
   seen[category] = {};
   for (let place = 0; place < (await open(category)).length; place++) {
     const row = (await open(category))[place];
@@ -67,6 +71,7 @@ for (const category of ["Pictures", "Clips"]) {
     }
     information.click();
     found.caption = (await until(() => document.querySelector("nav .prose"))).textContent;
+    found.noise = document.querySelector("nav").textContent.includes("Job parameters");
   }
 }
 return seen;
@@ -119,6 +124,12 @@ def report(workflow, folder):
     return path
 
 
+def seen_in(workflow, folder, *categories):
+    """What a person sees in the report: the front page, and in each category each result."""
+    tour = TOUR.replace("CATEGORIES", json.dumps(categories))
+    return visit(report(workflow, folder), tour, folder)
+
+
 @needs_chromium
 def test_the_report_shows_all_pictures_and_explains_them(tmp_path):
     dataset = make_dataset(tmp_path / "data_set*`", labels=["猫", "a$b_c$d", "<b>"], clips=1)
@@ -129,17 +140,78 @@ def test_the_report_shows_all_pictures_and_explains_them(tmp_path):
     shutil.rmtree(workflow.folder / ".snakemake")
     workflow.results = workflow.results.rename(tmp_path / "moved")
 
-    seen = visit(report(workflow, tmp_path), TOUR, tmp_path)
+    seen = seen_in(workflow, tmp_path, "Pictures", "Clips")
 
     assert "4 clips in 3 labels: 3 valid" in seen["description"]
+    assert "猫 2" in seen["description"] and "<b> 1" in seen["description"]
     assert dataset.name in seen["description"]
-    assert len(seen["Pictures"]) == 3
+    assert seen["Pictures"].keys() == {
+        *("A spectrogram of each label", "Lengths of the clips", "Valid and invalid clips")
+    }
     for found in seen["Pictures"].values():
-        assert found["element"] == "IMG" and found["colours"] > 10
+        assert found["element"] == "IMG" and found["colours"] > 10 and not found["noise"]
         assert "What to look for" in found["caption"]
-    tables = seen["Clips"].values()
-    assert [found.get("element") for found in tables] == ["IFRAME", None]
-    assert all(found["caption"] for found in tables)
+    [table] = seen["Clips"].values()
+    assert table["element"] == "IFRAME" and table["caption"] and not table["noise"]
+
+
+class FromElsewhere(Workflow):
+    """A workflow whose folders are given by their absolute paths."""
+
+    def relative(self, path):
+        return os.path.abspath(path)
+
+
+@needs_chromium
+def test_the_front_page_fits_and_holds_nothing_of_the_machine(tmp_path):
+    workflow = FromElsewhere(tmp_path / "project", make_dataset(tmp_path / ("w" * 20)))
+    write_wav(workflow.dataset / "no" / "short.wav", samples=9_000)
+    (workflow.dataset / "no" / ("x" * 100 + ".flac")).write_bytes(b"")
+    workflow.snakemake()
+    seen = seen_in(workflow, tmp_path)
+    assert "Spectrograms of the clips in " + "w" * 20 in seen["description"]
+    assert "xxx.flac" in seen["description"] and "see invalid.csv" in seen["description"]
+    assert str(tmp_path) not in seen["description"] and "np.fromfile" not in seen["description"]
+    assert seen["too_wide"] == 0
+
+
+# In place of the classifier, which takes long.
+PICTURES_ALONE = """\
+from pathlib import Path
+
+from wavspec.run.job import job
+
+PICTURE = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>"
+
+if "snakemake" in globals():
+    with job(snakemake) as outputs:
+        for output in vars(outputs).values():
+            for path in output if isinstance(output, list) else [output]:
+                Path(path).write_text(PICTURE)
+"""
+
+
+@needs_chromium
+def test_the_report_shows_later_stages_that_are_up_to_date(built, tmp_path):
+    (built.folder / "workflow_scripts" / "classifier.py").write_text(PICTURES_ALONE)
+    built.snakemake("classifier")
+    stamp = next(built.results.glob("stamps/classifier.*.json"))
+    written = stamp.stat().st_mtime_ns
+    seen = seen_in(built, tmp_path, "Classifier", "Pictures")
+    assert len(seen["Classifier"]) >= 2 and len(seen["Pictures"]) == 3
+    assert all(found["caption"] for found in seen["Classifier"].values())
+
+    # It is part of the run without being repeated in it.
+    assert built.run() == set()
+    (built.results / "wavfile_spec.dat").unlink()
+    assert built.run() == {"concatenate"}
+    assert built.run("--forcerun", "concatenate") >= {"concatenate"}
+    assert stamp.stat().st_mtime_ns == written
+
+    # One that is out of date is not part of it.
+    write_wav(built.dataset / "no" / "new.wav")
+    assert "classifier" not in built.run()
+    assert "Classifier" not in report(built, tmp_path).read_text(encoding="utf-8")
 
 
 @needs_chromium

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from matplotlib.image import imsave
 
-from ..audio import InvalidClipError, read_waveform
+from ..audio import InvalidClipError, MachineError, read_waveform
 from ..front_end import (
     EXAMPLE_HOP_LENGTH,
     EXAMPLE_LENGTH,
@@ -112,8 +112,8 @@ def png(spectrogram):
 def player(file_name, example):
     """Return HTML that plays the part of a clip that an example is made of, or says why not."""
     try:
-        samples, _ = read_waveform(file_name)
-    except InvalidClipError as error:
+        samples = read_waveform(file_name).samples
+    except (InvalidClipError, MachineError) as error:
         return html.escape(f"cannot be read any more: {error}")
     start = example * EXAMPLE_HOP_LENGTH
     samples = np.clip(samples[start : start + EXAMPLE_LENGTH] / FULL_SCALE, -1, 1)

@@ -46,17 +46,19 @@ def files_read(own, files):
     return [os.path.relpath(path) for path in (own, *sorted(others))]
 
 
-def with_numbers(config):
-    """Return `config` with the numbers in its sections as numbers.
+def with_types(config):
+    """Return `config` with the types that YAML would give to its values.
 
-    Snakemake takes for text what --config says inside of braces: split={validation: 20}.
+    Snakemake takes for text what --config says inside of braces, such as split={validation: 20},
+    and also `true` and `false`.
     """
-    return {
-        key: {name: yaml.safe_load(str(text)) for name, text in value.items()}
-        if isinstance(value, dict)
-        else value
-        for key, value in config.items()
-    }
+
+    def typed(value):
+        if isinstance(value, dict):
+            return {name: yaml.safe_load(str(text)) for name, text in value.items()}
+        return value == "true" if value in ("true", "false") else value
+
+    return {key: typed(value) for key, value in config.items()}
 
 
 def in_plain_words(error):

@@ -19,6 +19,9 @@ FAILED = re.compile(
     r"^ *(?:Error in )?rule (\w+):\n(?: +.*\n)*? +log: (.+) \(check log", re.MULTILINE
 )
 
+# What it says of Ctrl-C.
+ON_REQUEST = "Terminating processes on user request"
+
 
 def describe(snakemake_log):
     """Return what to say at the end of a run that failed.
@@ -32,8 +35,9 @@ def describe(snakemake_log):
     failures = {
         log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(no_failure)
     }
-    # Of a group, some may not have begun.
-    failures = {log: failures[log] for log in failures if os.path.exists(log)} or failures
+    # Of a group, or when the user stopped the run, some may not have begun.
+    begun = {log: failures[log] for log in failures if os.path.exists(log)}
+    failures = begun if ON_REQUEST in text else begun or failures
     if not failures:
         return "Stopped. What is done stays done: run again to continue."
     lines = [f"{len(failures)} failed:"]

@@ -1,0 +1,130 @@
+"""What a run says that it will do and why, and what it refuses before it begins."""
+
+import re
+import shutil
+
+import pytest
+from wavs import make_dataset, write_wav
+from wavspec.run.errors import JobError
+from wavspec.run.plan import LabelPlan, Plan
+
+
+def other_dataset(folder):
+    """A dataset that has a label's name, but no clip, in common with that of the fixtures."""
+    for number, label in enumerate(("no", "up")):
+        write_wav(folder / label / "other.wav", seed=50 + number)
+    return folder
+
+
+def test_results_of_another_dataset_are_not_replaced(built, tmp_path):
+    earlier = built.as_configured()
+    built.dataset = other_dataset(tmp_path / "other")
+    files = built.files()
+    for arguments in ([], ["--dry-run"], ["spectrograms"]):
+        process = built.snakemake(*arguments, check=False)
+        assert process.returncode == 1
+        assert process.stdout.splitlines()[-1] == (
+            "config key 'results': 'results' has the results of another dataset. It had the clip "
+            f"'{earlier}/go/0.wav', and none of its clips is in '{built.as_configured()}'. "
+            "To keep them, use another folder for this run: --config results=NEW_FOLDER. "
+            "To replace them: --config replace_results=true"
+        )
+    assert built.files() == files
+    built.snakemake(replace_results="true")
+    assert built.outputs() == built.expected()
+    built.snakemake()
+
+
+def test_the_catalogs_tell_another_dataset_where_no_table_does(built, tmp_path):
+    (built.results / "wavfile_df.csv").unlink()
+    for catalog in built.results.glob("catalog/no.*"):
+        catalog.write_bytes(b"damaged")
+    earlier = built.dataset
+    built.dataset = other_dataset(tmp_path / "other")
+    process = built.snakemake("--dry-run", check=False)
+    assert process.returncode == 1 and "It had the clip 'go/0.wav'" in process.stdout
+    built.dataset = earlier
+    built.snakemake("--dry-run")
+
+
+def all_new_but_one(dataset):
+    for clip in sorted(dataset.rglob("*.wav"))[1:]:
+        clip.unlink()
+    other_dataset(dataset)
+
+
+def all_new_in_the_same_folder(dataset):
+    shutil.rmtree(dataset)
+    other_dataset(dataset)
+
+
+@pytest.mark.parametrize("change", [all_new_but_one, all_new_in_the_same_folder])
+def test_a_dataset_that_changes_is_no_other(built, change):
+    change(built.dataset)
+    built.snakemake()
+    assert built.outputs() == built.expected()
+
+
+def test_a_copied_dataset_of_which_a_clip_is_left_is_no_other(built, tmp_path):
+    # Without the times of files.
+    built.dataset = shutil.copytree(built.dataset, tmp_path / "copy", copy_function=shutil.copyfile)
+    all_new_but_one(built.dataset)
+    built.snakemake("--dry-run")
+
+
+def plan_of(results, computed, missing):
+    """The Plan of two labels of so many clips."""
+    labels = {
+        "computed": LabelPlan("0" * 12, range(computed)),
+        "missing": LabelPlan("1" * 12, range(missing)),
+    }
+    return Plan(str(results), labels, ["missing"] if missing else [], {})
+
+
+def test_too_little_room_is_refused_with_the_numbers(tmp_path):
+    results = tmp_path / "not" / "yet there"
+    clips = 2 * shutil.disk_usage(tmp_path).total // (2 * 8 * 96 * 64)
+    with pytest.raises(JobError) as error:
+        plan_of(results, 0, clips).check_room()
+    needed, free = map(float, re.findall(r"([\d,.]+) GB", str(error.value).replace(",", "")))
+    assert needed == pytest.approx(clips * 2 * 8 * 96 * 64 / 1e9, abs=0.1)
+    assert free < needed
+    assert f"config key 'results': '{results}'" in str(error.value)
+    assert "--config results=NEW_FOLDER" in str(error.value)
+    assert "--config check_room=false" in str(error.value)
+
+
+def test_room_is_needed_for_what_is_missing_alone(tmp_path):
+    clips = 2 * shutil.disk_usage(tmp_path).total // (8 * 96 * 64)
+    plan_of(tmp_path, clips, 0).check_room()
+    plan_of(tmp_path, 1, 1).check_room()
+
+
+def reasons(workflow, **config):
+    """What a dry run says of why labels are computed, as {reason: labels}."""
+    output = workflow.snakemake("--dry-run", **config).stdout
+    [line] = re.findall(r"^\d+ of \d+ labels to compute: (.*)$", output, re.MULTILINE)
+    return {reason: labels for labels, reason in re.findall(r"([\w, ]+) \((.*?)\)(?:; |$)", line)}
+
+
+def test_the_reason_to_compute_says_which(built):
+    assert reasons(built, short_clips="pad") == {"short_clips: invalid, now pad": "go, no, yes"}
+
+    write_wav(built.dataset / "no" / "new.wav")
+    shutil.copytree(built.dataset / "no", built.dataset / "up")
+    assert reasons(built) == {"clips: 1 new": "no", "new": "up"}
+
+    requirements = built.folder / "requirements" / "run.in"
+    pinned = requirements.read_text()
+    before = re.search(r"^soundfile==(.*)$", pinned, re.MULTILINE)[1]
+    requirements.write_text(pinned.replace(f"soundfile=={before}", "soundfile==0.0.1"))
+    changed = f"soundfile: {before}, now 0.0.1"
+    assert reasons(built) == {changed: "go, yes", "clips: 1 new": "no", "new": "up"}
+    requirements.write_text(pinned)
+
+    with (built.folder / "workflow_scripts" / "wavspec" / "front_end.py").open("a") as code:
+        code.write("# changed\n")
+    assert reasons(built)["code changed"] == "go, yes"
+    shutil.rmtree(built.results)
+    make_dataset(built.dataset)
+    assert reasons(built) == {"new": "go, no, up, yes"}
