@@ -135,7 +135,9 @@ def test_warnings_and_the_summary_are_the_last_words(tmp_path, run, bar):
     lines = run(person)
     summary = (person.results / "summary.txt").read_text().splitlines()
     # From the reading of the Snakefile, and from a job.
-    assert summary[0].startswith("Warning: audio files that path_pattern") and "0.flac" in summary[0]
+    assert (
+        summary[0].startswith("Warning: audio files that path_pattern") and "0.flac" in summary[0]
+    )
     assert summary[1].startswith("Warning: 2 of 2 clips") and "_nohash_" in summary[1]
     assert summary[2].startswith("2 clips in 2 labels: 2 valid")
     assert squeezed(after("Elapsed time", lines)) == squeezed(summary)
@@ -222,7 +224,7 @@ def test_ctrl_c_leaves_no_traceback(tmp_path):
     wait_until(lambda: list(person.results.glob("logs/spectrograms/*.log")))
     os.killpg(terminal.process.pid, signal.SIGINT)
     lines = terminal.last_lines()
-    assert lines[-1] == "Stopped. What is done stays done: run again to continue.", print(*lines, sep="\n")
+    assert lines[-1] == "Stopped. What is done stays done: run again to continue."
     assert "Traceback" not in "\n".join(lines)
 
 
@@ -259,6 +261,14 @@ def test_causes_of_failures(tmp_path):
     assert lines[place + 1 : place + 3] == ["  'a'", "  'b'"]
     assert sum("the log does not say: killed" in line for line in lines) == 1
     assert describe(snakemakes_log(tmp_path, failed[3:])).startswith("Stopped.")
+
+
+def test_a_job_that_ctrl_c_reached_before_it_began_is_no_failure(tmp_path):
+    log = snakemakes_log(tmp_path, [tmp_path / "missing"])
+    assert describe(log).startswith("1 failed:")
+    with log.open("a") as file:
+        file.write("Terminating processes on user request, this might take some time.\n")
+    assert describe(log).startswith("Stopped.")
 
 
 def test_only_as_many_failures_as_fit_are_named(tmp_path):

@@ -73,9 +73,10 @@ def in_plain_words(error):
         return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
     if error.validator == "required":
         return f"config key {error.message.replace('a required property', 'missing')}"
+    meaning = error.schema.get("description", "")
     examples = error.schema.get("examples", ())
     parts = [
-        f"config key {'.'.join(keys)!r} ({error.schema.get('description', '')}): {fault_of(error)}.",
+        f"config key {'.'.join(keys)!r} ({meaning}): {fault_of(error)}.",
         NUMBER_HINT if needs_number_hint(error) else "",
         f"For example: {' or '.join(examples)}" if examples else "",
     ]
