@@ -42,10 +42,8 @@ rule all:
         # A stage is due if its stamp does not exist, see common.smk. None of these is ancient: if
         # all were, Snakemake would not look at later jobs after one that it repeats although its
         # files exist, as -R asks for (snakemake/snakemake#4166).
-        # Later stages that are up to date are among them, so the report shows their results, too.
-        [STAMPS[stage].path for stage in STAMPS if stage in EVERY_RUN or STAMPS[stage].found],
-        of_all_labels("<results>/chunks/{label}.{digest}.npy"),
-        of_all_labels("<results>/chunks/{label}.{digest}.csv"),
+        of_every_run(),
+        finished_later_stages(),
 
 
 onstart:

@@ -158,6 +158,25 @@ def after(*stages):
     return [ancient(STAMPS[stage].path) for stage in stages]
 
 
+def of_every_run():
+    """Return all that belongs to the results."""
+    return [
+        *(STAMPS[stage].path for stage in EVERY_RUN),
+        *of_all_labels(f"{RESULTS}/chunks/{{label}}.{{digest}}.npy"),
+        *of_all_labels(f"{RESULTS}/chunks/{{label}}.{{digest}}.csv"),
+    ]
+
+
+def finished_later_stages():
+    """Return the stamps of the stages on demand that are up to date, for a report to show them.
+
+    None, if anything else is due: Snakemake would repeat them after it.
+    """
+    later = [STAMPS[stage].path for stage in STAMPS if stage not in EVERY_RUN]
+    finished = all(map(os.path.exists, of_every_run()))
+    return [path for path in later if finished and os.path.exists(path)]
+
+
 def shown(file, category, **labels):
     """Return an output for the report: `file` of the results, its caption in report/."""
     caption = f"../report/{os.path.basename(file).partition('.')[0]}.rst"

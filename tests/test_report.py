@@ -181,13 +181,13 @@ from pathlib import Path
 
 from wavspec.run.job import job
 
-PICTURE = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>"
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>"
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
         for output in vars(outputs).values():
             for path in output if isinstance(output, list) else [output]:
-                Path(path).write_text(PICTURE)
+                Path(path).write_text(SVG)
 """
 
 

@@ -356,6 +356,14 @@ def test_progress_tells_the_rest(monkeypatch, capsys):
     ]
 
 
+def test_a_job_that_ctrl_c_reached_before_it_began_is_no_failure(tmp_path):
+    log = snakemakes_log(tmp_path, [tmp_path / "missing"])
+    assert describe(log).startswith("1 failed:")
+    with log.open("a") as file:
+        file.write("Terminating processes on user request, this might take some time.\n")
+    assert describe(log).startswith("Stopped.")
+
+
 def test_only_as_many_failures_as_fit_are_named(tmp_path):
     failed = [tmp_path / str(number) for number in range(NAMED + 3)]
     for log in failed:

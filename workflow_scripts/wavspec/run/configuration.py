@@ -75,6 +75,7 @@ def in_plain_words(error):
         return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
     if error.validator == "required":
         return f"config key {error.message.replace('a required property', 'missing')}"
+    meaning = error.schema.get("description", "")
     examples = error.schema.get("examples", ())
     meaning = error.schema.get("description", "")
     parts = [
