@@ -62,8 +62,9 @@ def recovers(workflow, output):
     # A name stands for a whole file, and what is not whole has not been left behind.
     labels = len(list(workflow.dataset.iterdir()))
     assert sorted(path.name for path in workflow.results.iterdir()) == [
-        *("README.md", "catalog", "catalog.csv", "chunks", "invalid.csv", "logs", "pictures"),
-        *("stamps", "summary.txt", "wavfile_df.csv", "wavfile_spec.dat", "wavfile_split.csv"),
+        *("README.md", "catalog", "catalog.csv", "catalog.json", "chunks", "invalid.csv"),
+        *("logs", "pictures", "stamps", "summary.txt", "wavfile_df.csv", "wavfile_spec.dat"),
+        "wavfile_split.csv",
     ]
     for folder, files in {
         "catalog": labels,

@@ -7,6 +7,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
@@ -311,6 +312,35 @@ def test_rules_of_a_workflow_that_uses_this_one(tmp_path):
     words = described(tmp_path, [("words_spectrograms", label), ("count", tmp_path / "count.log")])
     assert words.count("the log does not say") == 2
     assert "words_spectrograms no\n" in words and "count\n" in words
+
+
+GROUP = """\
+[Thu Nov 26 09:54:08 2026] Group job labels (jobs in lexicogr. order):
+
+""" + 9 * """\
+    [Thu Nov 26 09:54:08 2026]
+    rule spectrograms:
+        input: results/catalog/one.de8bd68cb04f.csv
+        output: results/chunks/one.de8bd68cb04f.npy, results/chunks/one.de8bd68cb04f.csv
+        log: results/logs/spectrograms/one.de8bd68cb04f.log
+        jobid: 3
+        wildcards: label=one, digest=de8bd68cb04f
+        resources: tmpdir=<TBD>, mem_mb=1000
+"""
+
+
+def test_the_log_of_a_large_group_of_jobs_is_read_in_no_time(tmp_path):
+    snakemake_log = tmp_path / "snakemake.log"
+    snakemake_log.write_text(GROUP)
+    code = "import sys; from wavspec.run.failures import describe; print(describe(sys.argv[1]))"
+    process = subprocess.run(
+        [sys.executable, "-c", code, snakemake_log],
+        cwd=ROOT / "workflow_scripts",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.stdout.startswith("Stopped."), process.stderr
 
 
 def test_progress_tells_the_rest(monkeypatch, capsys):

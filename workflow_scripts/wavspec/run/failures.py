@@ -14,9 +14,11 @@ from .job import DONE, STOPPED
 
 NAMED = 5  # failures at most: what fits on a screen
 
-# What Snakemake's own log says of a job that failed, alone or in a group of jobs.
+# What Snakemake's own log says of a job that failed, alone or in a group of jobs. One space begins
+# a line of it: if any number could, the search would take for ever, because all lines of a group
+# are indented.
 FAILED = re.compile(
-    r"^ *(?:Error in )?rule (\w+):\n(?: +.*\n)*? +log: (.+) \(check log", re.MULTILINE
+    r"^ *(?:Error in )?rule (\w+):\n(?: .*\n)*? +log: (.+) \(check log", re.MULTILINE
 )
 
 # What it says of Ctrl-C.
