@@ -314,10 +314,13 @@ def test_rules_of_a_workflow_that_uses_this_one(tmp_path):
     assert "words_spectrograms no\n" in words and "count\n" in words
 
 
-GROUP = """\
+GROUP = (
+    """\
 [Thu Nov 26 09:54:08 2026] Group job labels (jobs in lexicogr. order):
 
-""" + 9 * """\
+"""
+    + 9
+    * """\
     [Thu Nov 26 09:54:08 2026]
     rule spectrograms:
         input: results/catalog/one.de8bd68cb04f.csv
@@ -327,6 +330,7 @@ GROUP = """\
         wildcards: label=one, digest=de8bd68cb04f
         resources: tmpdir=<TBD>, mem_mb=1000
 """
+)
 
 
 def test_the_log_of_a_large_group_of_jobs_is_read_in_no_time(tmp_path):
