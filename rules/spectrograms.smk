@@ -1,14 +1,3 @@
-def minutes(clips):
-    """Return the minutes that a label may take.
-
-    A core makes 4,000 examples a second from a warm disk. This allows for 133, as a cold network
-    disk may give, or clips that must be resampled.
-    """
-    # On a node, where nobody asks for it again, the sizes are not known.
-    size = sum(getattr(clip, "size", 0) or 0 for clip in clips)
-    return 2 + max(len(clips) // 8000, size // 200_000_000)
-
-
 rule spectrograms:
     """A label's clips to a chunk of spectrograms, and a table of which are valid and why."""
     input:
@@ -30,13 +19,15 @@ rule spectrograms:
         # Up to 1.2 GB for a clip of 23 minutes at 48 kHz, the longest that is cut.
         mem_mb=lambda wildcards, attempt: attempt
         * (2000 if config["long_clips"] == "cut" else 1000),
-        runtime=lambda wildcards, attempt: attempt * minutes(LABELS[wildcards.label].clips),
+        runtime=lambda wildcards, attempt: attempt * LABELS[wildcards.label].minutes(),
     params:
         script=f"{SCRIPTS}/spectrograms.py",
         # A function, because Snakemake would take braces in the folder's name for wildcards.
         dataset=lambda wildcards: DATASET,
+        short_clips=config["short_clips"],
+        long_clips=config["long_clips"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of what a small label takes.
     shell:
         "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
-        " --chunk {output.chunk:q} --table {output.table:q} --short-clips {config[short_clips]}"
-        " --long-clips {config[long_clips]} --threads {threads} --log {log:q} > {log:q} 2>&1"
+        " --chunk {output.chunk:q} --table {output.table:q} --short-clips {params.short_clips}"
+        " --long-clips {params.long_clips} --threads {threads} --log {log:q} > {log:q} 2>&1"

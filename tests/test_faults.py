@@ -487,12 +487,17 @@ TAMPERING = {
 }
 
 
+STAGE_OF = {".npy": "concatenate", ".csv": "tables"}  # that notices
+
+
 @pytest.mark.parametrize(("change", "ending"), TAMPERING.values(), ids=TAMPERING)
 def test_a_chunk_or_table_changed_by_hand_is_refused_and_removed(built, change, ending):
     chunk, table = built.chunk("no"), built.chunk("no", ".csv")
     assert checked_rows(chunk) == len(read_tables([table], SETTINGS)) == 2
+    size = built.chunk("no", ending).stat().st_size
     change(built.chunk("no", ending))
-    assert built.planned() == set()  # what was made of it before is right
+    noticed = built.chunk("no", ending).stat().st_size != size
+    assert built.planned() == ({STAGE_OF[ending]} if noticed else set())
     with pytest.raises(ChunkError, match="It was removed: run again"):
         read_tables([table], SETTINGS)
     assert not chunk.exists() and not table.exists()
@@ -511,7 +516,8 @@ def test_a_chunk_changed_by_hand_is_not_concatenated(built, change):
 def test_two_runs_heal_a_damaged_chunk_or_table(built, kind):
     change, ending = TAMPERING[kind]
     change(built.chunk("no", ending))
-    write_wav(built.dataset / "yes" / "0.wav", seed=9)
+    if kind == "table of another label":  # of the same size, and noticed when it is needed
+        write_wav(built.dataset / "yes" / "0.wav", seed=9)
     process = built.snakemake(check=False)
     assert process.returncode == 1
     assert "It was removed: run again" in process.stdout

@@ -238,6 +238,16 @@ def test_what_changes_while_jobs_wait_changes_no_name(cluster, tmp_path):
     ]
 
 
+def test_warnings_and_the_summary_are_the_last_words(cluster, tmp_path):
+    dataset = make_dataset(tmp_path / "dataset")
+    (dataset / "no" / "0.flac").write_bytes(b"")
+    workflow = OnCluster(tmp_path / "project", dataset, cluster)
+    _, _, end = workflow.snakemake().stdout.rpartition("Elapsed time")
+    summary = (workflow.results / "summary.txt").read_text()
+    assert "0.flac" in summary and "_nohash_" in summary
+    assert end.partition("\n")[2] == summary
+
+
 def test_a_queue_of_an_hour_takes_every_submission(cluster, tmp_path):
     dataset = make_dataset(tmp_path / "dataset", [f"label {number}" for number in range(9)])
     workflow = OnCluster(tmp_path / "project", dataset, cluster, partition="short")

@@ -21,7 +21,13 @@ from wavs import (
     write_catalog,
     write_wav,
 )
-from wavspec.audio import MAX_SAMPLE_RATE, InvalidClipError, read_clip, wavfile_to_examples
+from wavspec.audio import (
+    MAX_SAMPLE_RATE,
+    InvalidClipError,
+    MachineError,
+    read_clip,
+    wavfile_to_examples,
+)
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
 
@@ -214,6 +220,11 @@ def test_valid_clips_that_are_likely_worthless_are_noted(tmp_path, rate):
     assert all(row["valid"] == "True" for row in table), table
     found = {row["path"][3:-4]: row["note"] for row in table}
     assert found == {name: note for name, (_, _, note) in NOTES.items()}
+
+
+def test_a_file_that_is_missing_is_no_clip(tmp_path):
+    with pytest.raises(MachineError, match=r"cannot read .*none.wav: No such file or directory"):
+        wavfile_to_examples(tmp_path / "none.wav")
 
 
 def test_too_long_is_told_by_the_header(tmp_path):

@@ -361,7 +361,8 @@ def test_progress_tells_the_rest(monkeypatch, capsys):
 
 
 def test_a_job_that_ctrl_c_reached_before_it_began_is_no_failure(tmp_path):
-    log = snakemakes_log(tmp_path, [tmp_path / "missing"])
+    (tmp_path / "logs" / "spectrograms").mkdir(parents=True)
+    log = snakemakes_log(tmp_path, [tmp_path / "logs" / "spectrograms" / "missing"])
     assert describe(log).startswith("1 failed:")
     with log.open("a") as file:
         file.write("Terminating processes on user request, this might take some time.\n")

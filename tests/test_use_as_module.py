@@ -3,6 +3,7 @@
 The copy of the project stands for one that is installed for all: nothing may be written into it.
 """
 
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,8 @@ from wavs import expected_outputs, make_dataset, write_wav
 from workflow import Workflow
 
 OTHER_WORKFLOW = """\
+configfile: "config.yaml"
+
 module spectrograms:
     snakefile: "{project}/Snakefile"
     config: {{"dataset": "clips", "results": "derived/spectrograms"}}
@@ -67,6 +70,7 @@ def test_as_a_module_of_another_workflow(elsewhere):
     project = elsewhere.files_of_the_project()
     snakefile = elsewhere.folder / "Snakefile"
     snakefile.write_text(OTHER_WORKFLOW.format(project=elsewhere.project))
+    (elsewhere.folder / "config.yaml").write_text("another_key: 1\n")
     for clips, jobs in {6: JOBS, 7: JOBS - {"spectrograms go", "spectrograms yes"}}.items():
         planned = {job.removeprefix("spectrograms_") for job in elsewhere.planned()}
         assert planned == {*jobs, "count_clips"}
@@ -74,6 +78,8 @@ def test_as_a_module_of_another_workflow(elsewhere):
         assert (elsewhere.folder / "derived" / "clips.txt").read_text().strip() == str(clips)
         assert elsewhere.outputs() == expected_outputs(elsewhere.dataset, as_configured="clips")
         assert elsewhere.planned() == set()
+        # The other workflow's configuration is not this one's.
+        assert configuration_said(elsewhere) == []
         files = elsewhere.files()
         elsewhere.snakemake()
         assert elsewhere.files() == files
@@ -88,11 +94,34 @@ def test_from_another_folder(elsewhere):
     assert elsewhere.run(**config) == JOBS
     assert elsewhere.outputs() == expected_outputs(elsewhere.dataset, as_configured="clips")
     assert elsewhere.run(**config) == set()
-    # Or with a configuration there.
+    assert elsewhere.files_of_the_project() == project
+
+
+def configuration_said(workflow, *arguments, **config):
+    output = workflow.snakemake("--dry-run", *arguments, **config).stdout
+    return re.findall("^Configuration: .*$", output, re.MULTILINE)
+
+
+def test_a_configuration_goes_on_top_of_the_projects(elsewhere):
+    elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
+    config = {"dataset": "clips", "results": "derived/spectrograms"}
+    assert elsewhere.run(**config) == JOBS
+    assert configuration_said(elsewhere, **config) == []
+
+    # Keys that it lacks are as in the project's.
     text = "".join(f"{key}: {value}\n" for key, value in config.items())
     (elsewhere.folder / "config.yaml").write_text(text)
     assert elsewhere.run() == set()
-    assert elsewhere.files_of_the_project() == project
+    said = "Configuration: {}. Keys that are not there are as in ../project/config.yaml"
+    assert configuration_said(elsewhere) == [said.format("config.yaml")]
+    assert "spectrograms go" in elsewhere.planned(short_clips="pad")
+
+    (elsewhere.folder / "config.yaml").rename(elsewhere.folder / "mine.yaml")
+    arguments = ["--configfile", "mine.yaml"]
+    assert elsewhere.planned(*arguments) == set()
+    assert configuration_said(elsewhere, *arguments) == [said.format("mine.yaml")]
+    own = ["--configfile", elsewhere.project / "config.yaml"]
+    assert configuration_said(elsewhere, *own, **config) == []
 
 
 QUESTIONS = ["--dry-run", "--summary", "--list", "--lint", "--dag"]

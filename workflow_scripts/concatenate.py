@@ -78,7 +78,7 @@ def append(source, target):
 
 
 if "snakemake" in globals():
-    with job(snakemake) as outputs:
+    with job(snakemake, watched=snakemake.input.chunks) as outputs:
         chunks = [Path(chunk) for chunk in snakemake.input.chunks]
         concatenate(chunks, outputs.spectrograms)
         current = {chunk.stem for chunk in chunks}

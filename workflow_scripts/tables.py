@@ -80,7 +80,7 @@ def account(rows, results):
 
 
 if "snakemake" in globals():
-    with job(snakemake) as outputs:
+    with job(snakemake, watched=snakemake.input.tables) as outputs:
         rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
         rows["file_name"] = [os.path.join(snakemake.params.dataset, path) for path in rows.path]
         check_some_valid(rows)

@@ -206,7 +206,7 @@ def read_samples(file, long_clips):
     source = Source(file, closefd=False)
     is_all = len(content) == status.st_size
     try:
-        waveform = decode(io.BytesIO(content) if is_all else io.BufferedReader(source), long_clips)
+        waveform = decode(InMemory(content) if is_all else Buffered(source), long_clips)
     except InvalidClipError as error:
         detail = error.reason == "unreadable" and what_it_is(content, status.st_size)
         if detail:
@@ -245,6 +245,25 @@ def what_it_is(content, file_size):
     return None
 
 
+class Lenient:
+    """A stream that stays where it is at a seek to before its start, as damaged files ask for."""
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        # libsndfile calls this, through which no exception can pass.
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
+            return self.tell()
+
+
+class InMemory(Lenient, io.BytesIO):
+    pass
+
+
+class Buffered(Lenient, io.BufferedReader):
+    pass
+
+
 class Source(io.FileIO):
     """An open file as libsndfile reads it, which remembers an error of a read.
 
@@ -255,7 +274,6 @@ class Source(io.FileIO):
     error = None
 
     def readinto(self, buffer):
-        # libsndfile calls this, through which no exception can pass.
         try:
             count = super().readinto(buffer)
             if not count and self.tell() < os.fstat(self.fileno()).st_size:

@@ -31,17 +31,25 @@ def closing(text):
     last_words.append(text)
 
 
+def said_apart():
+    return {"warnings": warnings, "closing": last_words}
+
+
 def said():
     """Return what this job has said to the user so far, in lines, warnings first."""
     return [*(f"Warning: {text}" for text in warnings), *last_words]
 
 
 @contextmanager
-def job(snakemake):
+def job(snakemake, watched=()):
     """Give the names under which to write the outputs of a stage, and finish them with its stamp.
 
     The names are attributes, called as in the rule; an output that is a list has a list of names.
     The outputs get their own names when all went well.
+
+    Args:
+        snakemake: the object that Snakemake gives to a script.
+        watched: list of input files. The stage is due if the size of one changes.
     """
     # Not at the top: a label's job, which has no stamp, would pay for the import.
     from .stamps import stage_of, stamps_of, write_stamp
@@ -64,7 +72,7 @@ def job(snakemake):
                     if name != "stamp"
                 }
             )
-        write_stamp(stamp, outputs, warnings, last_words)
+        write_stamp(stamp, outputs, watched, said_apart())
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+MISSING = -1  # in place of a size
+
 
 class Stamp(NamedTuple):
     """The stamp that a run asks for, and what it says of the stage's present outputs."""
@@ -70,24 +72,38 @@ def read_stamp(path):
     """Return what the stamp says, and the output that is not as it was written, or ""."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        for output, size in found["outputs"].items():
-            file = Path(path).parent / output
-            if not file.exists() or file.stat().st_size != size:
-                return {}, os.path.normpath(file)
+        for files in ("outputs", "watched"):
+            for name, size in found[files].items():
+                file = f"{os.path.dirname(path)}/{name}"
+                if size_of(file) not in (size, MISSING if files == "watched" else size):
+                    return {}, os.path.normpath(file)
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}, str(path)
     return found, ""
 
 
-def write_stamp(path, outputs, warnings, closing):
-    """Write the stamp of a stage: its outputs with their sizes, and its words to the user."""
+def size_of(file):
+    try:
+        return os.stat(file).st_size
+    except FileNotFoundError:
+        return MISSING
+
+
+def write_stamp(path, outputs, watched, words):
+    """Write the stamp of a stage.
+
+    Args:
+        path: the stamp.
+        outputs: list of the stage's outputs, of which the stamp holds the sizes.
+        watched: list of inputs likewise. If one is missing, Snakemake makes it again by itself.
+        words: {"warnings": lines, "closing": lines} to the user.
+    """
     folder = os.path.dirname(path)
-    content = {
-        "outputs": {os.path.relpath(output, folder): os.path.getsize(output) for output in outputs},
-        "written": time.time(),
-        "warnings": warnings,
-        "closing": closing,
-    }
+    sizes = [
+        {os.path.relpath(file, folder): os.path.getsize(file) for file in files}
+        for files in (outputs, watched)
+    ]
+    content = {"outputs": sizes[0], "watched": sizes[1], "written": time.time(), **words}
     part = f"{path}.unfinished"
     Path(part).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     os.replace(part, path)
