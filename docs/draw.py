@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import pictures
-from wavspec.chunk import read_tables
+from wavspec.rows import read_tables
 
 
 def draw(results, picture):

@@ -20,9 +20,9 @@ from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
 from tables import write_tables
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
-from wavspec.chunk import read_tables
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
+from wavspec.rows import read_tables
 from wavspec.run.code import code_digest
 from wavspec.run.digests import content_digest, digest
 from wavspec.run.job import JobError

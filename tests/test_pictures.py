@@ -15,8 +15,9 @@ from matplotlib import colormaps, image
 from spectrograms import write_chunk
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import TableRow, read_tables
+from wavspec.chunk import TableRow
 from wavspec.front_end import MEL_WEIGHTS
+from wavspec.rows import read_tables
 
 OUTPUTS = {
     "spectrograms": "spectrograms.svg",

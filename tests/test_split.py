@@ -38,7 +38,7 @@ def make_files(folder, paths):
 
 
 def rows_in(dataset, path_pattern=PATH_PATTERN, rows_of_clip=1):
-    """The rows of the array that hold the clips of the dataset, as `chunk.read_tables` has them."""
+    """The rows of the array that hold the clips of the dataset, as `rows.read_tables` has them."""
     labels = find_clips(os.fspath(dataset), path_pattern).labels
     rows = [
         (clip.path, label)

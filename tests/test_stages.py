@@ -28,7 +28,8 @@ MEANS_SCRIPT = '''\
 """The mean length of each label's clips, in seconds, to a CSV file."""
 
 import pandas as pd
-from wavspec.chunk import read_tables, settings_of
+from wavspec.chunk import settings_of
+from wavspec.rows import read_tables
 from wavspec.run.job import closing, job
 
 

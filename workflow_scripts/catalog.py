@@ -5,7 +5,6 @@ from pathlib import Path
 
 from wavspec.clip import Clip, file_name_of
 from wavspec.dataset import find_clips
-from wavspec.run.digests import remove_superseded
 from wavspec.run.files import new_csv
 from wavspec.run.job import job
 
@@ -35,10 +34,10 @@ def write_catalogs(clips, names, catalogs, labels):
 
 
 if "snakemake" in globals():
-    with job(snakemake) as outputs:
+    # A catalog that is missing is made again when its label is computed.
+    with job(snakemake, watched=snakemake.output.catalogs) as outputs:
         catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
         names = [catalog.stem for catalog in catalogs]
         dataset = find_clips(snakemake.params.dataset, snakemake.config["path_pattern"])
         write_catalogs(dataset.labels, names, outputs.catalogs, outputs.labels)
         Path(outputs.made_by).write_text(json.dumps(snakemake.params.made_by), encoding="utf-8")
-        remove_superseded(catalogs[0].parent, set(names))

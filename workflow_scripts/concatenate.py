@@ -82,5 +82,6 @@ if "snakemake" in globals():
         chunks = [Path(chunk) for chunk in snakemake.input.chunks]
         concatenate(chunks, outputs.spectrograms)
         current = {chunk.stem for chunk in chunks}
-        remove_superseded(chunks[0].parent, current)
-        remove_superseded(Path(snakemake.log[0]).parent / "spectrograms", current)
+        results = Path(snakemake.output.spectrograms).parent
+        for folder in ("catalog", "chunks", "logs/spectrograms"):
+            remove_superseded(results / folder, current)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from wavspec.chunk import read_tables, settings_of
+from wavspec.chunk import settings_of
+from wavspec.rows import read_tables
 from wavspec.run.code import code_digest
 from wavspec.run.digests import content_digest, digest, digest_in, name_in, remove_superseded
 from wavspec.run.files import whole

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import read_tables, settings_of
+from wavspec.chunk import settings_of
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
     FRAME_LENGTH,
@@ -24,6 +24,7 @@ from wavspec.front_end import (
     SAMPLE_RATE,
     hertz_to_mel,
 )
+from wavspec.rows import read_tables
 from wavspec.run.job import job
 
 MOST_LABELS = 100  # in one picture
@@ -69,7 +70,7 @@ def draw(rows, chunks, pictures, page):
     """Draw three pictures of all clips, SVG files, and write the page of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `chunk.read_tables`.
+        rows: DataFrame of the rows of all labels, see `rows.read_tables`.
         chunks: list of .npy files, one for each label, in row order.
         pictures: list of SVG files to write: a valid clip of each label, how many clips are valid
             or invalid and why, how long the clips are.

@@ -1,7 +1,8 @@
 """Who speaks in each clip, and whether it is for training, validation or testing."""
 
-from wavspec.chunk import read_tables, settings_of
+from wavspec.chunk import settings_of
 from wavspec.lists import LISTS, lists_digest, read_lists
+from wavspec.rows import read_tables
 from wavspec.run.errors import JobError
 from wavspec.run.job import job, warn
 from wavspec.sides import speakers_and_sides
@@ -11,7 +12,7 @@ def write_split(rows, dataset, path_pattern, shares, lists, split):
     """Write the speaker and the side of every row of the array.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `chunk.read_tables`; its columns `path` and
+        rows: DataFrame of the rows of all labels, see `rows.read_tables`; its columns `path` and
             `label` count.
         dataset: folder that may hold validation_list.txt and testing_list.txt.
         path_pattern: regular expression that the clips' paths match, see `dataset.matched`.

@@ -5,7 +5,8 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
-from wavspec.chunk import read_tables, settings_of
+from wavspec.chunk import settings_of
+from wavspec.rows import read_tables
 from wavspec.run.job import closing, job, said, warn
 from wavspec.run.stamps import read_stamp
 from wavspec.summary import check_some_valid, counted, loading_lines, sides_in_words
@@ -18,7 +19,7 @@ def write_tables(rows, clips, invalid):
     """Write the table of all clips and that of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `chunk.read_tables`, with `file_name`.
+        rows: DataFrame of the rows of all labels, see `rows.read_tables`, with `file_name`.
         clips: CSV file to write: index, file_name, label, valid (True or False); row i describes
             row i of the array.
         invalid: CSV file to write: the invalid clips, with reason, detail and format.

@@ -6,17 +6,14 @@ that describes each row of the chunk.
 """
 
 import csv
-import io
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .clip import Clip, label_in
+from .clip import Clip
 from .front_end import EXAMPLE_SHAPE
 from .run.code import label_digest
-from .run.digests import digest_in
 from .run.job import JobError
 
 # A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
@@ -82,56 +79,6 @@ def clips_of(catalog, digest, settings):
     except OSError as error:
         raise JobError(f"cannot read {catalog}: {error.strerror}") from error
     raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
-
-
-def read_table(path, settings):
-    """Return the table of a label, a DataFrame of text with the columns of TableRow.
-
-    Raises:
-        ChunkError: the file is damaged, or of other clips than its name says.
-    """
-    import pandas as pd
-
-    content = Path(path).read_bytes()
-    if not content.endswith(b"\n"):  # pandas would read the row that was cut
-        raise ChunkError(f"{path} is damaged: its last row is not whole")
-    try:
-        table = pd.read_csv(
-            io.BytesIO(content), dtype=str, keep_default_na=False, lineterminator="\n"
-        )
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ChunkError(f"{path} is damaged: {error}") from error
-    if list(table.columns) != list(TableRow._fields):
-        raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
-    first = table[table["example"] == "0"]
-    clips = [Clip(*clip) for clip in first[list(Clip._fields)].itertuples(index=False)]
-    if label_digest(clips, settings) != digest_in(path):
-        raise ChunkError(f"{path} is not of the clips that its name says")
-    return table.assign(valid=table["valid"] == "True")
-
-
-def read_tables(paths, settings):
-    """Return the tables of all labels as one DataFrame, with a column `label`.
-
-    Raises:
-        ChunkError: one is damaged, or has other rows than its chunk. Both are removed, so the next
-            run makes them again.
-    """
-    import pandas as pd
-
-    tables = []
-    for path in map(Path, paths):
-        chunk = path.with_suffix(".npy")
-        try:
-            table = read_table(path, settings)
-            if len(table) != check_chunk(chunk):
-                raise ChunkError(f"{path} has other rows than {chunk}")
-        except ChunkError as error:
-            path.unlink(missing_ok=True)
-            chunk.unlink(missing_ok=True)
-            raise ChunkError(f"{error}. It was removed: run again") from error
-        tables.append(table.assign(label=label_in(path)))
-    return pd.concat(tables, ignore_index=True)
 
 
 def read_rows(path, fields):

@@ -49,7 +49,7 @@ def job(snakemake, watched=()):
 
     Args:
         snakemake: the object that Snakemake gives to a script.
-        watched: list of input files. The stage is due if the size of one changes.
+        watched: list of files. The stage is due if the size of one changes, not if one is missing.
     """
     # Not at the top: a label's job, which has no stamp, would pay for the import.
     from .stamps import stage_of, stamps_of, write_stamp
@@ -72,7 +72,8 @@ def job(snakemake, watched=()):
                     if name != "stamp"
                 }
             )
-        write_stamp(stamp, outputs, watched, said_apart())
+        needed = [output for output in outputs if output not in set(watched)]
+        write_stamp(stamp, needed, watched, said_apart())
 
 
 @contextmanager

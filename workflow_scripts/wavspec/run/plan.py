@@ -51,6 +51,11 @@ class Plan(NamedTuple):
             name for name, label in labels.items() if f"{name}.{label.digest}.npy" not in chunks
         ]
         catalogs = {name_in(file): file for file in Path(results, "catalog").glob("*.csv")}
+        for name, label in labels.items():
+            # There are several after a run that was stopped.
+            catalog = Path(results, "catalog", f"{name}.{label.digest}.csv")
+            if catalog.exists():
+                catalogs[name] = catalog
         return cls(results, labels, missing, catalogs)
 
     def in_words(self, made_by):

@@ -95,7 +95,7 @@ def write_stamp(path, outputs, watched, words):
     Args:
         path: the stamp.
         outputs: list of the stage's outputs, of which the stamp holds the sizes.
-        watched: list of inputs likewise. If one is missing, Snakemake makes it again by itself.
+        watched: list of other files likewise. Snakemake itself notices if one is missing.
         words: {"warnings": lines, "closing": lines} to the user.
     """
     folder = os.path.dirname(path)
