@@ -234,8 +234,8 @@ def what_it_is(content, file_size):
     if content.startswith(b"\x1a\x45\xdf\xa3"):
         return "a WebM or Matroska file, not WAV: convert it, such as with ffmpeg"
     start = content.find(b"data\0\0\0\0", 12) + 8
-    # A chunk of the header may follow a `data` that is empty indeed. Its name is text.
-    if content[:4] in (b"RIFF", b"RIFX") and start >= 20 and content[start : start + 4].strip():
+    if content[:4] in (b"RIFF", b"RIFX") and start >= 20:
+        # A chunk may follow a `data` that is empty indeed. Its name is text.
         name = content[start : start + 4]
         if not (name.isascii() and name.decode().isprintable()):
             return (
