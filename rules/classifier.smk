@@ -46,8 +46,5 @@ rule classifier:
         # In minutes, at 300 clips a second: what two busy cores do.
         runtime=lambda wildcards, attempt: attempt
         * (10 + CLIPS * config["classifier"]["epochs"] // 18_000),
-    params:
-        # Not an output, because Snakemake would delete it before a job that resumes from it.
-        backup=lambda wildcards: f"{RESULTS}/classifier/training.{STAMPS['classifier'].digest}",
     script:
         "../workflow_scripts/classifier.py"

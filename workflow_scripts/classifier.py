@@ -101,10 +101,13 @@ if "snakemake" in globals():
     # Keras may be configured for another framework, and TensorFlow takes all of a GPU's memory.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    folder = os.path.dirname(snakemake.output.model)
+    # Not an output, because Snakemake would delete it before a job that resumes from it. Not a
+    # parameter either: a report would show it beside the pictures.
+    _, digest, *_ = os.path.basename(snakemake.output.stamp).split(".")
+    backup = f"{folder}/training.{digest}"
     with job(snakemake) as outputs:
-        backup = snakemake.params.backup
         classify(snakemake.input, snakemake.config, snakemake.threads, backup, outputs)
-        folder = os.path.dirname(snakemake.output.model)
         closing(
             f"In {folder}: model.keras, metrics.json, predictions.csv, confusion_matrix.png, "
             "learning_curve.png. doubtful.html plays the clips whose label the classifier doubts."
