@@ -132,12 +132,12 @@ def test_where_clips_may_lie(tmp_path):
         (
             {"dataset": "/nowhere"},
             "config key 'dataset': '/nowhere' is not a folder that exists. "
-            "Give the folder that holds a folder of WAV files for each label.",
+            "Set it to a folder that contains a folder of WAV files for each label.",
         ),
         (
             {"dataset": "rules"},
             "config key 'dataset': there is no audio file in 'rules'. "
-            "Give the folder that holds a folder of WAV files for each label.",
+            "Set it to a folder that contains a folder of WAV files for each label.",
         ),
         (
             {"dataset": "2024_01"},

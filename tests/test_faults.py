@@ -433,7 +433,7 @@ LOST = {
     "wavfile_split.csv": {"split", "tables"},
     "stamps/concatenate.*": {"concatenate"},
     "catalog.csv": {"catalog"},
-    "catalog/no.*": set(),  
+    "catalog/no.*": set(),
 }
 
 

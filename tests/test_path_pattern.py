@@ -178,7 +178,7 @@ def test_a_link_that_may_lead_to_a_folder_of_clips_is_not_passed_over():
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        (["a/notes.txt"], "there is no audio file in {folder!r}. Give the folder that holds"),
+        (["a/notes.txt"], "there is no audio file in {folder!r}. Set it to a folder that contains"),
         (
             ["a/1.mp3", "b/2.MP3", "b/3.flac"],
             "there is no .wav file in {folder!r}, but 2 .mp3, 1 .flac, such as 'a/1.mp3'. "

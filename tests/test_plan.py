@@ -24,9 +24,9 @@ def test_results_of_another_dataset_are_not_replaced(built, tmp_path):
         process = built.snakemake(*arguments, check=False)
         assert process.returncode == 1
         assert process.stdout.splitlines()[-1] == (
-            "config key 'results': 'results' has the results of another dataset. It had the clip "
-            f"'{earlier}/go/0.wav', and none of its clips is in '{built.as_configured()}'. "
-            "To keep them, use another folder for this run: --config results=NEW_FOLDER. "
+            "config key 'results': 'results' has the results of another dataset, with clips such "
+            f"as '{earlier}/go/0.wav'. None of its clips is in '{built.as_configured()}'. "
+            "To keep these results, use another folder: --config results=NEW_FOLDER. "
             "To replace them: --config replace_results=true"
         )
     assert built.files() == files
@@ -42,7 +42,7 @@ def test_the_catalogs_tell_another_dataset_where_no_table_does(built, tmp_path):
     earlier = built.dataset
     built.dataset = other_dataset(tmp_path / "other")
     process = built.snakemake("--dry-run", check=False)
-    assert process.returncode == 1 and "It had the clip 'go/0.wav'" in process.stdout
+    assert process.returncode == 1 and "with clips such as 'go/0.wav'" in process.stdout
     built.dataset = earlier
     built.snakemake("--dry-run")
 

@@ -171,7 +171,7 @@ def test_lists_that_do_not_fit_are_told_with_a_count(tmp_path):
     rows, warnings = sides_in(dataset, tmp_path)
     assert rows.split["no/x.wav"] == "validation"
     [warning] = warnings
-    assert "validation_list.txt has 3 clips, 2 of which are not in the dataset" in warning
+    assert "validation_list.txt has 3 clips, 2 of them not in the dataset" in warning
 
 
 def test_a_clip_in_both_lists_is_told(tmp_path):
@@ -187,7 +187,7 @@ def test_lists_that_name_no_clip_do_not_put_all_into_training(tmp_path, prefix):
     write_lists(dataset, *2 * [f"{prefix}no/026290a7_nohash_0.wav\n"])
     rows, warnings = sides_in(dataset, tmp_path)
     assert list(rows.split) == ["validation"]
-    assert "the lists name no clip of the dataset: they are ignored" in warnings
+    assert "no clip of the dataset is in the lists: they are ignored" in warnings
 
 
 def test_one_list_alone_is_not_believed(tmp_path):
@@ -207,7 +207,8 @@ def test_a_word_beside_the_lists_goes_by_the_rule(tmp_path):
         list(rows.split[own]) == list(map(which_set, own)) == ["validation", "testing", "training"]
     )
     assert rows.split["no/2.wav"] == "training"
-    assert "the lists name no clip of 'hey_robot': the rule decides the side of 3 clips" in warning
+    assert "no clip of 'hey_robot' is in the lists: a hash of the speaker decides" in warning
+    assert "the split of 3 clips" in warning
 
 
 def test_lists_that_change_during_the_run_end_it(tmp_path):
@@ -293,7 +294,7 @@ def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
     rows, [warning] = sides_in(dataset, tmp_path)
     assert list(rows.speaker) == ["alice_01.wav", "alice_02.wav"]
     assert "2 of 2 clips, such as 'no/alice_01.wav', have no _nohash_ in their names" in warning
-    assert "several sides" in warning and "'speaker'" in warning
+    assert "several splits" in warning and "'speaker'" in warning
     (dataset / "no/alice_02.wav").rename(dataset / "no/alice_nohash_2.wav")
     rows, [warning] = sides_in(dataset, tmp_path)
     assert list(rows.speaker) == ["alice_01.wav", "alice"]
@@ -367,7 +368,7 @@ def test_the_summary_counts_valid_clips_and_speakers():
     )
     assert sides_in_words(rows) == (
         "Split of the valid clips: 3 training (2 speakers), 2 validation (1 speaker), "
-        "2 testing (1 speaker), 1 on no side (1 speaker)"
+        "2 testing (1 speaker), 1 in no split (1 speaker)"
     )
 
 
@@ -381,7 +382,7 @@ def test_the_summary_tells_sides_and_labels_that_lack_clips():
         ("f", "up", True, "bob", "testing"),
     )
     assert sides_in_words(rows).split("\n")[1:] == [
-        "The classifier needs valid clips of each label on each side. There are none for training "
+        "The classifier needs valid clips of each label in each split. There are none for training "
         "of up; none for validation; none for testing of no"
     ]
 
@@ -399,10 +400,10 @@ def test_nothing_valid_is_an_error_with_what_helps():
     with pytest.raises(JobError) as error:
         check_some_valid(rows)
     assert str(error.value).split("\n") == [
-        "No clip is valid, of 3:",
+        "None of 3 clips is valid:",
         "  2 too short, such as 'no/a.wav': 0.500 s, 0.975 needed",
         "  1 unreadable, such as 'no/c.wav'",
-        "  `short_clips: pad` in config.yaml appends zeros to clips that are too short.",
+        "  Set `short_clips: pad` in config.yaml to append zeros to short clips.",
     ]
     with pytest.raises(JobError, match="long_clips: cut"):
         check_some_valid(rows.assign(reason="too long"))
@@ -486,6 +487,6 @@ def test_a_run_without_a_valid_clip_fails(workflow):
         write_wav(path, samples=100)
     process = workflow.snakemake(check=False)
     assert process.returncode == 1
-    assert "No clip is valid, of 6:" in process.stdout and "short_clips: pad" in process.stdout
+    assert "None of 6 clips is valid:" in process.stdout and "short_clips: pad" in process.stdout
     assert "Traceback" not in process.stdout
     workflow.snakemake(short_clips="pad")

@@ -227,7 +227,7 @@ def test_ctrl_c_leaves_no_traceback(tmp_path):
     wait_until(lambda: list(person.results.glob("logs/spectrograms/*.log")))
     os.killpg(terminal.process.pid, signal.SIGINT)
     lines = terminal.last_lines()
-    assert lines[-1] == "Stopped. What is done stays done: run again to continue."
+    assert lines[-1] == "Stopped. Finished steps are kept: run again to continue."
     assert "Traceback" not in "\n".join(lines)
 
 
@@ -263,17 +263,17 @@ def described(folder, failures):
 
 LOGS = {
     "plain": (
-        b"12 valid\nnames in the dataset to change, 2:\n  'a'\n  'b'\n",
-        "names in the dataset to change, 2:\n  'a'\n  'b'",
+        b"12 valid\nnames in the dataset to change (2):\n  'a'\n  'b'\n",
+        "names in the dataset to change (2):\n  'a'\n  'b'",
     ),
     "traceback": (
         b"Traceback (most recent call last):\n  File ...\nZeroDivisionError: zero\n",
         "ZeroDivisionError: zero",
     ),
     "not UTF-8": (b"cannot read caf\xe9.wav\n", "cannot read caf\\xe9.wav"),
-    "indented": (b"  File ...\n    of a traceback\n", "the log does not say: killed"),
+    "indented": (b"  File ...\n    of a traceback\n", "no error in the log: the job was killed"),
     "null bytes": (b"\0" * 100, "\0"),
-    "empty": (b"", "the log does not say: killed"),
+    "empty": (b"", "no error in the log: the job was killed"),
 }
 
 
@@ -289,7 +289,7 @@ def test_the_cause_of_a_failure_is_the_end_of_its_log(tmp_path, content, cause):
 
 def test_a_job_without_a_log_was_killed(tmp_path):
     words = described(tmp_path, [("some", tmp_path / "no folder" / "some.log")])
-    assert "cause: the log does not say: killed, or no room to write it" in words
+    assert "cause: no error in the log: the job was killed, usually out of memory, or" in words
 
 
 def test_failures_are_told_once_and_few(tmp_path):
@@ -311,7 +311,7 @@ def test_rules_of_a_workflow_that_uses_this_one(tmp_path):
     for log in (label, tmp_path / "count.log"):
         log.write_text("")
     words = described(tmp_path, [("words_spectrograms", label), ("count", tmp_path / "count.log")])
-    assert words.count("the log does not say") == 2
+    assert words.count("no error in the log") == 2
     assert "words_spectrograms no\n" in words and "count\n" in words
 
 

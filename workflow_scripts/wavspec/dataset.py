@@ -1,4 +1,4 @@
-"""Which clips the dataset holds: one walk of it, and what a clip's path says."""
+"""Finding the clips of the dataset, and the labels and splits in their paths."""
 
 import errno
 import itertools
@@ -13,51 +13,51 @@ from .run.errors import JobError
 
 # The default of `path_pattern` in config.yaml.
 PATH_PATTERN = r"((.*/)?(?P<label>[^/]+)/)?[^/]+\.wav"
-# What the pattern's group `split`, or a folder above the label, may be called.
+# Values of the pattern's group `split`, and names of folders above the labels.
 SIDES = {
     **dict.fromkeys(("train", "training"), "training"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval"), "testing"),
 }
-# Endings of audio files. Those that the pattern does not match are counted, to warn about them.
+# Endings of audio files. The run warns about those that the pattern does not match.
 AUDIO = {
     *(".aac", ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".oga", ".ogg"),
     *(".opus", ".raw", ".snd", ".sph", ".w64", ".wav", ".wave", ".webm", ".wma"),
 }
 # Those that libsndfile cannot read.
 UNREADABLE = {".aac", ".m4a", ".webm", ".wma"}
-# Folders of macOS, Windows, Linux and NAS systems, in small letters. They hold copies, deleted
-# files and metadata.
+# Folders of macOS, Windows, Linux and NAS systems, in lower case, with copies, deleted files and
+# metadata.
 SYSTEM_FOLDERS = {
     *("__macosx", "$recycle.bin", "system volume information", "lost+found"),
     *("@eadir", "@recycle", "#recycle"),
 }
-# The most hidden folders to look into: a Git repository with its annex can have millions.
+# The most hidden folders to search: a git-annex repository can have millions.
 HIDDEN_FOLDERS = 5000
-# What pandas.read_csv takes for a missing value, if it is not told otherwise.
+# What pandas.read_csv reads as a missing value by default.
 READ_AS_MISSING = {
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 }
-# Control characters, and what Python makes of bytes that are not UTF-8.
+# Control characters, and Python's stand-ins for bytes that are not UTF-8.
 UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 PERIODIC = re.compile(r"(.+?)\1{19}$")
-# A chunk's name must fit into the 255 bytes that usual file systems allow.
+# Most file systems allow 255 bytes, for the label, the digest and the ending of a chunk's name.
 LONGEST_NAME = 255 - len(".0123456789ab.npy")
-# Errors of a link that the next run would meet again. Any other is a fault of the machine.
+# Errors of a link that recur in the next run. Others are errors of the machine.
 LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 class Dataset(NamedTuple):
-    """What one walk of the dataset found."""
+    """The result of one walk of the dataset."""
 
     labels: dict  # {label: [Clip, ...]}, both in row order
     warnings: list  # lines about what was left out, and about unusual labels
 
 
 class Folder(NamedTuple):
-    """What lies right in a folder. All paths are below the dataset."""
+    """The direct content of a folder. All paths are relative to the dataset."""
 
     subfolders: list  # (path, (device, inode)) of each
     clips: list  # (re.Match of the pattern, Clip) of each
@@ -70,7 +70,7 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
 
     A clip is a file whose path below `folder` matches the pattern, see `matched`. Its label is the
     pattern's group `label`, or the name of `folder` if that group is empty. Hidden files and
-    folders, whose names begin with a dot, and SYSTEM_FOLDERS are left out. Links to folders are
+    folders (names with a leading dot) and SYSTEM_FOLDERS are left out. Links to folders are
     followed, except to a folder that contains the link.
 
     Args:
@@ -78,17 +78,18 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
         path_pattern: regular expression with a group `label`, see config.yaml.
 
     Raises:
-        JobError: no such folder, a folder that cannot be listed, a pattern that is broken or
-            matches no file, or a name that no CSV file or chunk can carry.
+        JobError: the folder does not exist, a folder cannot be listed, the pattern is invalid or
+            matches no file, or a name cannot be stored in a CSV file or a chunk's name.
     """
     if not os.path.isdir(folder):
         raise JobError(
             f"config key 'dataset': {folder!r} is not a folder that exists. "
-            "Give the folder that holds a folder of WAV files for each label."
+            "Set it to a folder that contains a folder of WAV files for each label."
         )
     if UNWRITABLE.search(os.path.abspath(folder)):
         raise JobError(
-            f"config key 'dataset': {folder!r} has control characters, or bytes that are not UTF-8"
+            f"config key 'dataset': {folder!r} has control characters, or bytes that are not "
+            "UTF-8. Rename this folder"
         )
     try:
         pattern = compiled(path_pattern)
@@ -115,9 +116,9 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
 
 
 def compiled(path_pattern):
-    """Return the re.Pattern of the configuration's `path_pattern`; raise re.error if it is broken.
+    """Return the re.Pattern of the configuration's `path_pattern`; raise re.error if it is invalid.
 
-    Its dots match any character: nothing says that a folder's name must be printable.
+    Its dots also match line breaks, because names of folders can contain them.
     """
     return re.compile(path_pattern, re.DOTALL)
 
@@ -125,7 +126,7 @@ def compiled(path_pattern):
 def matched(pattern, path):
     """Return the re.Match of the whole `path`, below the dataset, or None.
 
-    Upper and lower case matter, except in the ending: a pattern that ends in .wav or .WAV also
+    Matching is case-sensitive, except for the ending: a pattern that ends in .wav or .WAV also
     matches a path that ends in .Wav.
     """
     if match := pattern.fullmatch(path):
@@ -151,7 +152,7 @@ def list_folder(dataset, folder, pattern):
     """Return the Folder of `folder`, a path below `dataset` or "".
 
     Raises:
-        JobError: the folder, or what a link in it leads to, cannot be read.
+        JobError: the folder, or the target of a link in it, cannot be read.
     """
     found = Folder([], [], [], [])
     above = f"{folder}/" if folder else ""
@@ -170,7 +171,7 @@ def list_folder(dataset, folder, pattern):
                         continue
                     status = entry.stat()
                     found.subfolders.append((path, (status.st_dev, status.st_ino)))
-                    # Only a folder with the name of an audio file can be meant to be a clip.
+                    # A folder is a clip (an invalid one) only if it is named like an audio file.
                     match = match if is_audio(path) else None
                 if match:
                     found.clips.append((match, clip_at(entry, path)))
@@ -186,7 +187,7 @@ def leads_to_folder(entry, match):
     try:
         return entry.is_dir()
     except OSError as error:
-        # A link that may not be followed leads to a clip, or maybe to a folder with clips.
+        # Without permission to follow a link, its target is unknown: a clip, or a folder of clips.
         if error.errno in LEADS_NOWHERE or (match and error.errno in FORBIDDEN):
             return False
         raise
@@ -199,7 +200,7 @@ def clip_at(entry, path):
         if error.errno in LEADS_NOWHERE | FORBIDDEN:
             return Clip(path, "", "")
         raise
-    # Permission is in the catalog because granting it must count as a change, like any other.
+    # Granting permission must count as a change of the clip.
     may_read = status.st_mode & 0o444 == 0o444 or os.access(entry.path, os.R_OK)
     if not (stat.S_ISREG(status.st_mode) and may_read):
         return Clip(path, "", "")
@@ -211,7 +212,7 @@ def is_audio(path):
 
 
 def no_clips(folder, path_pattern, audio):
-    """Return the JobError about a dataset in which the pattern matches no file.
+    """Return the JobError for a dataset in which the pattern matches no file.
 
     Args:
         audio: the paths of its audio files, sorted.
@@ -219,7 +220,7 @@ def no_clips(folder, path_pattern, audio):
     if not audio:
         return JobError(
             f"config key 'dataset': there is no audio file in {folder!r}. "
-            "Give the folder that holds a folder of WAV files for each label."
+            "Set it to a folder that contains a folder of WAV files for each label."
         )
     if path_pattern != PATH_PATTERN:
         return bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
@@ -235,37 +236,37 @@ def no_clips(folder, path_pattern, audio):
 
 
 def counted(audio):
-    """Return in words how many audio files have which ending, with an example."""
+    """Return the number of audio files of each ending as text, with an example."""
     endings = Counter(os.path.splitext(path)[1].lower() for path in audio)
     counts = ", ".join(f"{count} {ending}" for ending, count in endings.items())
     return f"{counts}, such as {audio[0]!r}"
 
 
 def bad_pattern(folder, path_pattern, fault):
-    """Return the JobError about `path_pattern`, with a path that it does not match."""
+    """Return the JobError for `path_pattern`, with a path that it does not match."""
     unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
     path = min(filter(is_audio, unmatched), default="LABEL/SPEAKER_nohash_0.wav")
     example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
     return JobError(
         f"config key 'path_pattern': {path_pattern!r} {fault}. It must match the whole path of a "
-        f"clip below the dataset, such as {path!r}, and its group 'label' gives the clip's label. "
-        f"For example, path_pattern: '{example}' takes the nearest folder's name. "
+        f"clip below the dataset, such as {path!r}, and its group 'label' is the clip's label. "
+        f"For example, with path_pattern: '{example}' the label is the name of the clip's folder. "
         "docs/datasets.md has patterns for public data sets."
     )
 
 
 def check_sides(sides):
-    """Raise JobError if the pattern's group `split` takes other words than those of SIDES.
+    """Raise JobError if the pattern's group `split` has values that are not in SIDES.
 
     Args:
-        sides: {what the group took, or None: path of a clip}.
+        sides: {value of the group, or None: path of a clip}.
     """
     unknown = {side: path for side, path in sides.items() if side and side.lower() not in SIDES}
     if unknown:
         side, path = min(unknown.items())
         raise JobError(
-            f"config key 'path_pattern': the group 'split' takes {side!r} from {path!r}. "
-            f"It may take {', '.join(SIDES)}, in upper or lower case, or nothing. "
+            f"config key 'path_pattern': the group 'split' is {side!r} in {path!r}. "
+            f"It can be {', '.join(SIDES)}, in upper or lower case, or empty. "
             "For example, path_pattern: '(?P<split>train|test)/(?P<label>[^/]+)/[^/]+\\.wav'"
         )
 
@@ -279,14 +280,14 @@ def check_names(labels):
     ]
     for label in labels:
         if PERIODIC.search(file_name_of(label)):
-            refused.append(f"label {label!r}: Snakemake refuses the same letters 20 times in a row")
+            refused.append(f"label {label!r}: Snakemake rejects the same letters 20 times in a row")
         elif len(os.fsencode(file_name_of(label))) > LONGEST_NAME:
             refused.append(
                 f"label {label!r}: over {LONGEST_NAME} bytes, too long for a chunk's name"
             )
     if refused:
         shown = "\n  ".join(refused[:10]) + ("\n  ..." if len(refused) > 10 else "")
-        raise JobError(f"names in the dataset to change, {len(refused)}:\n  {shown}")
+        raise JobError(f"names in the dataset to change ({len(refused)}):\n  {shown}")
 
 
 def warnings_about(folder, labels, unmatched, hidden):
@@ -305,18 +306,17 @@ def warnings_about(folder, labels, unmatched, hidden):
         )
     if missing := sorted(READ_AS_MISSING & labels.keys()):
         warnings.append(
-            "pd.read_csv takes labels such as "
-            f"{missing[0]!r} for missing values: load the tables with keep_default_na=False, as "
-            "README.md and summary.txt do"
+            f"pd.read_csv reads labels such as {missing[0]!r} as missing values. Load the tables "
+            "with keep_default_na=False, as in README.md and summary.txt"
         )
     return warnings
 
 
 def hidden_audio(dataset, hidden):
-    """Return the paths of the audio files that are, or lie in, the paths `hidden`.
+    """Return the paths of the audio files among and below the paths `hidden`.
 
     Returns:
-        (list of paths; "", or "at least " if there were too many folders to look into).
+        (list of paths; "", or "at least " if there were too many folders to search).
     """
     paths = [path for path in hidden if is_audio(path)]
     tops = (os.path.join(dataset, path) for path in hidden)

@@ -1,7 +1,7 @@
-"""The dataset's lists of the clips for validation and testing. pandas is not needed to read them.
+"""The dataset's lists of the clips for validation and testing.
 
-A data set's authors publish them, as those of Speech Commands do: one clip a line, by its path
-below the dataset. A clip in neither of them is for training.
+Some data sets, such as Speech Commands, contain them: one path below the dataset per line. A clip
+in neither list is for training. Every run imports this module, so it does not import pandas.
 """
 
 import codecs
@@ -18,7 +18,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_lists(dataset):
-    """Return {"validation" or "testing": bytes} of the lists that lie in the folder `dataset`.
+    """Return {"validation" or "testing": bytes} of the lists in the folder `dataset`.
 
     Raises:
         JobError: a list cannot be read.
@@ -36,9 +36,9 @@ def lists_digest(contents):
 
 
 def clips_in(contents, paths):
-    """Return which of the clips are in the lists, and what is wrong with the lists.
+    """Return the clips in the lists, and warnings about the lists.
 
-    A line and a path mean the same clip if they differ only in a leading `./`, in slashes and
+    A line and a path refer to the same clip if they differ only in a leading `./`, in slashes and
     backslashes, in spaces at the ends, or in the Unicode form of letters such as é.
 
     Args:
@@ -51,36 +51,35 @@ def clips_in(contents, paths):
     if len(contents) == 1:
         [side] = contents
         [other] = LISTS.keys() - contents.keys()
-        return {}, [f"{LISTS[side]} is ignored, because {LISTS[other]} is missing"]
+        return {}, [f"{LISTS[side]} is ignored, because the dataset has no {LISTS[other]}"]
     paths_by_form = {normal_form(path): path for path in paths}
     listed, warnings, twice = {}, [], set()
     for side, content in contents.items():
         lines = lines_of(content)
-        # The path itself comes first: two paths may have the same form.
+        # An exact match comes first: two paths can have the same form.
         found = {
             line: line if line in paths else paths_by_form.get(normal_form(line)) for line in lines
         }
         missing = [line for line, path in found.items() if path is None]
         if missing:
             warnings.append(
-                f"{LISTS[side]} has {len(found)} clips, {len(missing)} of which are not in the "
+                f"{LISTS[side]} has {len(found)} clips, {len(missing)} of them not in the "
                 f"dataset, such as {min(missing)!a}"
             )
         clips = set(found.values()) - {None}
         twice |= clips & listed.keys()
         listed |= dict.fromkeys(clips, side)
     if contents and not listed:
-        warnings.append("the lists name no clip of the dataset: they are ignored")
+        warnings.append("no clip of the dataset is in the lists: they are ignored")
     if twice:
         warnings.append(
-            f"{len(twice)} of the clips are in both lists, such as {min(twice)!r}: "
-            "they are for testing"
+            f"{len(twice)} clips are in both lists, such as {min(twice)!r}: they count as testing"
         )
     return listed, warnings
 
 
 def lines_of(content):
-    """Return the lines of a list that are not blank, whatever line ends and byte order mark."""
+    """Return the lines of a list that are not blank, with any line ends and byte order mark."""
     encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
     text = content.decode(encoding, errors="surrogateescape")
     return [line for line in re.split(r"[\r\n]+", text) if line.strip()]

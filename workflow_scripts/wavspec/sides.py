@@ -1,4 +1,4 @@
-"""Who speaks in a clip, and which side it is on: training, validation or testing."""
+"""The speaker of each clip, and its side of the split: training, validation or testing."""
 
 import hashlib
 import os
@@ -9,14 +9,14 @@ import pandas as pd
 from .dataset import SIDES, compiled, matched
 from .lists import clips_in
 
-NO_WORDS = "_background_noise_"  # a label whose clips are on no side
+NO_WORDS = "_background_noise_"  # a label whose clips are in no split
 NOHASH = "_nohash_"
 
 
 def speakers_and_sides(clips, lists, path_pattern, shares):
     """Return the speaker and the side of every clip.
 
-    The first of these that says something decides a clip's side:
+    The first of these that applies decides a clip's side:
 
     1. the dataset's lists, if they name the clip;
     2. the pattern's group `split`;
@@ -25,7 +25,7 @@ def speakers_and_sides(clips, lists, path_pattern, shares):
     4. training, if the lists name other clips of the label;
     5. the rule, see `side_by_rule`.
 
-    Clips of `_background_noise_` are on no side, unless 1 or 2 says otherwise.
+    Clips of `_background_noise_` have no side, unless 1 or 2 applies.
 
     Args:
         clips: DataFrame with the columns `path` (below the dataset, unique) and `label`.
@@ -35,7 +35,7 @@ def speakers_and_sides(clips, lists, path_pattern, shares):
 
     Returns:
         (DataFrame with the index of `clips` and the text columns `speaker` and `split`, blank for
-        clips on no side; list of warnings in words).
+        clips without a side; list of warnings in words).
     """
     pattern = compiled(path_pattern)
     said = pd.DataFrame(
@@ -66,12 +66,12 @@ def speakers_and_sides(clips, lists, path_pattern, shares):
 
 
 def said_by(match):
-    """Return what a clip's path says: speaker, side, and side of a folder above the label.
+    """Return the speaker, the side, and the side of a folder above the label, from a clip's path.
 
-    Each is None if the path does not say it.
+    Each is None if it is not in the path.
     """
     groups = match.groupdict()
-    start = match.start("label")  # -1 if the group took no part: all folders are above it
+    start = match.start("label")  # -1 if the group is not in the match: all folders are above it
     return (
         groups.get("speaker") or None,
         SIDES.get((groups.get("split") or "").lower()),
@@ -81,15 +81,15 @@ def said_by(match):
 
 @cache
 def side_of_folders(path):
-    """Return the side that the last of a path's folders with a name in SIDES is named for."""
+    """Return the side of the last folder of a path that has a name in SIDES, or None."""
     sides = [SIDES[name] for name in path.lower().split("/") if name in SIDES]
     return sides[-1] if sides else None
 
 
 def speaker_in_name(path):
-    """Return what the rule takes for the speaker: the file's name before `_nohash_`, or all of it.
+    """Return the speaker for the rule: the file's name before `_nohash_`, or all of it.
 
-    This is the published rule to the letter: without `_nohash_`, the ending is part of the speaker.
+    As in the published rule, the ending is part of the speaker if there is no `_nohash_`.
     """
     return os.path.basename(path).partition(NOHASH)[0]
 
@@ -98,14 +98,14 @@ def speaker_in_name(path):
 def side_by_rule(speaker, validation, testing):
     """Return the side of a speaker, by the rule that made the lists of Speech Commands.
 
-    It depends on the speaker's name alone. Therefore adding clips never moves existing ones to
+    It depends only on the speaker's name. Therefore adding clips never moves existing ones to
     another side, and no speaker is on two sides. (Warden, "Speech Commands: A Dataset for
     Limited-Vocabulary Speech Recognition", 2018, section 7: a hash of the name, modulo 2**27, as a
     percentage.)
 
     Args:
         speaker: name.
-        validation, testing: percent of the speakers on these sides.
+        validation, testing: percent of the speakers for these sides.
     """
     place = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % 2**27
     percentage = place * (100 / (2**27 - 1))
@@ -115,54 +115,58 @@ def side_by_rule(speaker, validation, testing):
 
 
 def warn_of_labels(by_rule):
-    """Return a warning if the lists name no clip of a label, given the clips that the rule took."""
+    """Return a warning about labels without a clip in the lists.
+
+    Args:
+        by_rule: DataFrame of the clips whose side the rule decides.
+    """
     labels = sorted(by_rule.label.unique())
     if not labels:
         return []
     more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
     return [
-        f"the lists name no clip of {', '.join(map(repr, labels[:5]))}{more}: the rule decides the "
-        f"side of {clips_in_words(by_rule.path)}"
+        f"no clip of {', '.join(map(repr, labels[:5]))}{more} is in the lists: a hash of the "
+        f"speaker decides the split of {clips_in_words(by_rule.path)}"
     ]
 
 
 def warn_of_folders(paths, folders, decide):
-    """Return a warning if folders named for sides leave open what the names suggest.
+    """Return a warning if folders such as train/ decide for some clips only, or not at all.
 
     Args:
-        paths: Series of the clips that the rule took.
-        folders: Series of the sides that the folders above their labels are named for.
-        decide: whether these folders decide, wherever there are any.
+        paths: Series of the clips whose side the rule decides.
+        folders: Series of the sides of the folders above their labels, or None.
+        decide: whether such folders decide.
     """
     if decide and len(paths):
         return [
-            "folders such as train/ and test/ decide the sides, but the rule decides that of "
-            f"{clips_in_words(paths)} in no such folder"
+            "folders such as train/ and test/ decide the split, but a hash of the speaker decides "
+            f"that of {clips_in_words(paths)} outside of them"
         ]
     named = folders.dropna()
     if len(named):
         sides = " or ".join(sorted(set(named)))
         return [
-            f"{clips_in_words(paths[named.index])} in a folder for {sides} may be on another side, "
-            "because such folders decide only if there are some for training and for another side. "
+            f"{clips_in_words(paths[named.index])} in a folder for {sides} can be in another "
+            "split. Such folders decide only if there are some for training and for another split. "
             "A group 'split' in path_pattern always decides"
         ]
     return []
 
 
 def warn_of_speakers(paths, count):
-    """Return a warning if names do not tell the speaker.
+    """Return a warning about names without a speaker.
 
     Args:
-        paths: Series of the clips that the rule took whose names lack `_nohash_`.
+        paths: Series of the clips without `_nohash_` in their names whose side the rule decides.
         count: number of all clips.
     """
     if not len(paths):
         return []
     return [
         f"{len(paths)} of {count} clips, such as {min(paths)!r}, have no {NOHASH} in their names: "
-        "each file name counts as a speaker, and clips of one person may be on several sides. "
-        "Rename them to SPEAKER_nohash_NUMBER.wav, or give path_pattern a group 'speaker'"
+        "each file name counts as a speaker, and clips of one person can be in several splits. "
+        "Rename them to SPEAKER_nohash_NUMBER.wav, or add a group 'speaker' to path_pattern"
     ]
 
 

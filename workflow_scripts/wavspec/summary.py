@@ -1,4 +1,4 @@
-"""What the summary of a run says of the clips' sides, how to load the results, and what if none."""
+"""Parts of the summary of a run: the split, how to load the results, and errors without them."""
 
 from .front_end import EXAMPLE_SHAPE
 from .run.errors import JobError
@@ -7,21 +7,21 @@ SIDES_IN_ORDER = {
     "training": "training",
     "validation": "validation",
     "testing": "testing",
-    "": "on no side",
+    "": "in no split",
 }
-# What config.yaml can do about clips that are invalid for a reason.
+# Settings that make clips valid, by the reason why they are invalid.
 CURES = {
-    "too short": "`short_clips: pad` in config.yaml appends zeros to clips that are too short.",
-    "too long": "`long_clips: cut` in config.yaml cuts clips that are too long into examples.",
+    "too short": "Set `short_clips: pad` in config.yaml to append zeros to short clips.",
+    "too long": "Set `long_clips: cut` in config.yaml to cut long clips into examples.",
 }
 
 
 def sides_in_words(rows):
-    """Return the lines that say how many valid clips and speakers each side has, and what lacks.
+    """Return lines with the number of valid clips and speakers of each side, and what is missing.
 
     Args:
         rows: DataFrame of the rows of the spectrograms with the columns `file_name`, `label`,
-            `valid` (bool), `speaker` and `split` (blank for clips on no side).
+            `valid` (bool), `speaker` and `split` (blank for clips without a side).
     """
     clips = rows[rows.valid].drop_duplicates("file_name")
     counts = clips.groupby("split").agg(clips=("label", "size"), speakers=("speaker", "nunique"))
@@ -41,7 +41,7 @@ def sides_in_words(rows):
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             gaps.append(f"none for {side} of {', '.join(missing[:5])}{more}")
     if gaps:
-        needed = "The classifier needs valid clips of each label on each side. There are"
+        needed = "The classifier needs valid clips of each label in each split. There are"
         lines.append(f"{needed} {'; '.join(gaps)}")
     return "\n".join(lines)
 
@@ -51,10 +51,10 @@ def counted(count, noun):
 
 
 def loading_lines(results):
-    """Return the lines of Python that load the results, with `np` and `pd`, from a folder.
+    """Return lines of Python that load the results, with `np` and `pd`.
 
-    Labels and speakers come back as they are, even if they look like numbers, truth values or
-    missing values: `01`, `true`, `nan`.
+    Labels and speakers are loaded as text, even if they look like numbers, truth values or missing
+    values: `01`, `true`, `nan`.
 
     Args:
         results: the folder of the results.
@@ -70,7 +70,7 @@ df = df.join(pd.read_csv({split!r}, index_col=0, dtype={{"speaker": str}}, keep_
 
 
 def check_some_valid(rows):
-    """Raise JobError if no clip is valid, with the reasons and what helps.
+    """Raise JobError if no clip is valid, with the reasons and what to set.
 
     Args:
         rows: DataFrame with the columns `file_name`, `valid` (bool), `reason` and `detail`.
@@ -78,7 +78,7 @@ def check_some_valid(rows):
     if rows.valid.any():
         return
     clips = rows.drop_duplicates("file_name")
-    lines = [f"No clip is valid, of {len(clips)}:"]
+    lines = [f"None of {len(clips)} clips is valid:"]
     for reason, count in clips.reason.value_counts().items():
         example = clips[clips.reason == reason].iloc[0]
         detail = f": {example.detail}" if example.detail else ""

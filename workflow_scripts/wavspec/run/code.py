@@ -1,8 +1,8 @@
-"""Which code and which packages the results of a stage are made by.
+"""The code and the packages that the results of a stage depend on.
 
 They are found from imports: the stage's script, the modules of `wavspec` that it imports, directly
-or not, and the pinned packages that any of these import. Modules in `wavspec/run` only steer a run
-and do not count.
+or indirectly, and the pinned packages that any of these import. Modules in `wavspec/run` only
+control a run and are left out.
 """
 
 import os
@@ -16,14 +16,14 @@ from .errors import JobError
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 REQUIREMENTS = SCRIPTS.parent / "requirements"
-# Not ast: it takes ten times as long, which every label's job would wait for.
+# The module `ast` would take ten times as long, in the job of every label.
 IMPORT = re.compile(r"^ *(?:from +([\w.]+) +)?import +(\([^)]*\)|.*)", re.MULTILINE)
 PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
 
 
 @cache
 def code_of(stage):
-    """Return the files that make the results of `stage`, and the names of all other imports.
+    """Return the files that the results of `stage` depend on, and the names of all other imports.
 
     Returns:
         (list of Paths, the script first; set of names of top-level modules).
@@ -66,7 +66,7 @@ def pins():
 
 @cache
 def made_by(stage):
-    """Return {"code": digest, package: pinned version} of what makes the results of a stage."""
+    """Return {"code": digest, package: pinned version} of a stage's code and packages."""
     files, others = code_of(stage)
     content = sorted((str(file.relative_to(SCRIPTS)), file.read_bytes()) for file in files)
     versions = dict(pins()[name][:2] for name in sorted(others & pins().keys()))
@@ -74,7 +74,7 @@ def made_by(stage):
 
 
 def label_digest(clips, settings):
-    """Return the digest of a label: of its clips, and of all else that its spectrograms depend on.
+    """Return the digest of a label's clips and everything else that its spectrograms depend on.
 
     Args:
         clips: the label's Clips, in row order.
@@ -85,18 +85,18 @@ def label_digest(clips, settings):
 
 
 def check_installed(stage):
-    """Raise JobError if a package of the stage is not installed in the version that is pinned."""
+    """Raise JobError if a package of the stage is not installed in the pinned version."""
     for module in sorted(code_of(stage)[1] & pins().keys()):
         package, pinned, command = pins()[module]
         cure = f"Run `make clean`, then `{command}`."
         spec = find_spec(module)
-        if spec is None or spec.origin is None:  # None where a removed package left a folder
+        if spec is None or spec.origin is None:  # a removed package can leave a folder
             raise JobError(f"{package} is not installed, {package} {pinned} is pinned. {cure}")
         folder = os.path.dirname(spec.origin)
         site = os.path.dirname(folder) if spec.submodule_search_locations else folder
         if os.path.isdir(f"{site}/{package.replace('-', '_')}-{pinned}.dist-info"):
             continue
-        # Not at the top: it takes as long to import as this whole check.
+        # Imported here, because it takes as long as the whole check.
         from importlib.metadata import PackageNotFoundError, version
 
         try:

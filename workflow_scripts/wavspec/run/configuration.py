@@ -1,4 +1,4 @@
-"""What config.yaml may say, and plain words where it says something else."""
+"""Checks of the configuration, with messages in plain words."""
 
 import os
 import sys
@@ -21,11 +21,11 @@ NUMBER_HINT = "To give a folder whose name looks like a number, write ./ before 
 
 
 def put_python_first():
-    """Let the `python` in a rule's shell command be the one that Snakemake runs with.
+    """Put the Python that runs Snakemake first in PATH, for `python` in a rule's shell command.
 
-    A rule that runs in a conda environment of its own finds that one's before it.
+    The conda environment of a rule still precedes it.
     """
-    # A Python with a safe path would not find the modules beside a script.
+    # With a safe path, Python would not find the modules beside a script.
     os.environ.pop("PYTHONSAFEPATH", None)
     os.environ["PATH"] = os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
@@ -33,12 +33,12 @@ def put_python_first():
 
 
 def files_read(own, files):
-    """Return the project's configuration file and then the others, as paths that work from here.
+    """Return the project's configuration file, then the others, as relative paths.
 
     Args:
         own: the project's configuration file.
-        files: all files that Snakemake has read: without `own` if this workflow is a module of
-            another, to which they belong.
+        files: all files that Snakemake has read. If this workflow is a module of another one, they
+            belong to that workflow, and `own` is not among them.
     """
     paths = dict.fromkeys(map(os.path.realpath, files))
     own = os.path.realpath(own)
@@ -49,8 +49,8 @@ def files_read(own, files):
 def with_types(config):
     """Return `config` with the types that YAML would give to its values.
 
-    Snakemake takes for text what --config says inside of braces, such as split={validation: 20},
-    and also `true` and `false`.
+    Snakemake passes nested values of --config, such as split={validation: 20}, as strings, and
+    also `true` and `false`.
     """
 
     def typed(value):
@@ -62,9 +62,9 @@ def with_types(config):
 
 
 def in_plain_words(error):
-    """Return what a jsonschema.ValidationError says of a configuration, as a colleague would.
+    """Return a message for a jsonschema.ValidationError of the configuration.
 
-    It names the key, what is wrong, what is allowed, and an example from the schema.
+    It has the key, what is wrong, what is allowed, and an example from the schema.
     """
     keys = [*map(str, error.absolute_path)]
     if error.validator == "additionalProperties":
@@ -87,7 +87,7 @@ def in_plain_words(error):
 
 
 def fault_of(error):
-    """Return what a jsonschema.ValidationError says of a value."""
+    """Return what is wrong with the value of a jsonschema.ValidationError."""
     value, limit = error.instance, error.validator_value
     match error.validator:
         case "type" if value is None:
@@ -118,13 +118,13 @@ def check_results(folder):
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise JobError(
             f"config key 'results': cannot write to {folder!r}, because {str(existing)!r} is not a "
-            "folder, or you have no permission. Give a folder, or the name of a new one: "
+            "folder, or you have no permission. Set another folder, which need not exist yet: "
             "--config results=NEW_FOLDER"
         )
 
 
 def check_shares(shares):
-    """Raise JobError if `split` leaves no speakers for training, or gives fractions for percent.
+    """Raise JobError if `split` leaves no speakers for training, or has fractions, not percent.
 
     Args:
         shares: {"validation": percent, "testing": percent} of the speakers.
@@ -138,6 +138,6 @@ def check_shares(shares):
     if sum(shares.values()) >= 100:
         given = " and ".join(f"{share:g} % for {side}" for side, share in shares.items())
         raise JobError(
-            f"config key 'split': {given} leave no speakers for training. Give shares that add up "
-            "to less than 100, such as validation: 10 and testing: 10."
+            f"config key 'split': {given} leave no speakers for training. Set percentages with a "
+            "sum of less than 100, such as validation: 10 and testing: 10."
         )

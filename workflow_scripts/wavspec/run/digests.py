@@ -1,7 +1,7 @@
-"""The digests in the names of files, which say what a file was made of.
+"""Digests in the names of files.
 
-A file whose name carries the digest of everything that it depends on is up to date because it
-exists, wherever it was moved or copied.
+The digest is a hash of everything that a file depends on. If a file with the right name exists, it
+is up to date, even if it was moved or copied.
 """
 
 import hashlib
@@ -13,10 +13,9 @@ PATTERN = "[0-9a-f]{12}"
 
 
 def digest(*things):
-    """Return 12 hex digits that change with any of `things`.
+    """Return 12 hex digits that change if any of `things` changes.
 
-    The order of a dict's keys does not count. 10 and 10.0 are the same, and so are lists and
-    tuples.
+    The order of a dict's keys is ignored. 10 and 10.0 are equal, and so are lists and tuples.
 
     Args:
         things: text, bytes, numbers, truth values, None, and lists, tuples and dicts of them.
@@ -25,7 +24,7 @@ def digest(*things):
 
 
 def canonical(thing):
-    """Return `thing` in a form that has one repr, however it was written."""
+    """Return `thing` in a form with a unique repr."""
     if isinstance(thing, dict):
         pairs = [(canonical(key), canonical(value)) for key, value in thing.items()]
         return dict(sorted(pairs, key=ascii))
@@ -51,12 +50,12 @@ def digest_in(file):
 
 
 def name_in(file):
-    """Return what stands before the digest in the name of `file`."""
+    """Return the part of the name of `file` before the digest."""
     return Path(file).stem.rpartition(".")[0]
 
 
 def remove_superseded(folder, current):
-    """Remove the files in `folder` that have a digest in their names but are not of `current`.
+    """Remove the files in `folder` that have a digest in their names but are not in `current`.
 
     Args:
         folder: a folder of files `{name}.{digest}.{ending}`.
@@ -65,7 +64,7 @@ def remove_superseded(folder, current):
     has_digest = re.compile(rf".*\.{PATTERN}")
     for file in Path(folder).glob("*"):
         if file.stem not in current and has_digest.fullmatch(file.stem):
-            if file.is_dir():  # the unfinished files of a job that was killed
+            if file.is_dir():  # unfinished files of a killed job
                 shutil.rmtree(file, ignore_errors=True)
             else:
                 file.unlink(missing_ok=True)

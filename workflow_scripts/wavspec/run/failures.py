@@ -1,4 +1,4 @@
-"""The last words of a run that failed: which jobs, why, and where their logs are."""
+"""The message at the end of a failed run: which jobs failed, why, and where their logs are."""
 
 import os
 import re
@@ -12,36 +12,36 @@ from .code import SCRIPTS, code_of, pins
 from .files import nearest_existing
 from .job import DONE, STOPPED
 
-NAMED = 5  # failures at most: what fits on a screen
+NAMED = 5  # the most failures to show: what fits on a screen
 
-# What Snakemake's own log says of a job that failed, alone or in a group of jobs. One space begins
-# a line of it: if any number could, the search would take for ever, because all lines of a group
-# are indented.
+# An entry of Snakemake's log about a failed job, alone or in a group of jobs. Its lines begin with
+# exactly one space here: with any number, the search would backtrack for hours, because all lines
+# of a group are indented.
 FAILED = re.compile(
     r"^ *(?:Error in )?rule (\w+):\n(?: .*\n)*? +log: (.+) \(check log", re.MULTILINE
 )
 
-# What it says of Ctrl-C.
+# The entry about Ctrl-C.
 ON_REQUEST = "Terminating processes on user request"
 
 
 def describe(snakemake_log):
-    """Return what to say at the end of a run that failed.
+    """Return the message at the end of a failed run.
 
     Args:
         snakemake_log: the file to which Snakemake logs.
     """
     text = read(snakemake_log)
-    # A job that failed and was repeated may have ended well.
+    # A failed job may have succeeded when it was repeated.
     no_failure = (f"{DONE}\n", f"{STOPPED}\n")
     failures = {
         log: rule for rule, log in FAILED.findall(text) if not read(log).endswith(no_failure)
     }
-    # Of a group, or when the user stopped the run, some may not have begun.
+    # Some jobs of a group, or of a run that the user stopped, may not have started.
     begun = {log: failures[log] for log in failures if os.path.exists(log)}
     failures = begun if ON_REQUEST in text else begun or failures
     if not failures:
-        return "Stopped. What is done stays done: run again to continue."
+        return "Stopped. Finished steps are kept: run again to continue."
     lines = [f"{len(failures)} failed:"]
     for log, rule in sorted(failures.items())[:NAMED]:
         label = Path(log).name.rsplit(".", 2)[0] if Path(log).name.count(".") > 1 else ""
@@ -52,7 +52,7 @@ def describe(snakemake_log):
 
 
 def read(path):
-    """Return the text of a log, whatever bytes it holds; empty if it cannot be read."""
+    """Return the text of a log, with undecodable bytes escaped; empty if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="backslashreplace")
     except OSError:
@@ -60,7 +60,7 @@ def read(path):
 
 
 def cause(log):
-    """Return the end of a failed job's log: its last line, and with it what is indented below."""
+    """Return the last line of a failed job's log, with the indented lines below it."""
     lines = read(log).rstrip().split("\n")
     starts = [place for place, line in enumerate(lines) if line and not line.startswith(" ")]
     last = "\n".join(lines[starts[-1] :]) if starts else ""
@@ -76,7 +76,7 @@ def stage_of_log(log):
 
 @cache
 def import_error(stage):
-    """Return which package of a stage cannot be imported here and why, or ""."""
+    """Return a message about the first package of a stage that cannot be imported, or ""."""
     if not (SCRIPTS / f"{stage}.py").exists():  # a rule of a workflow that uses this one
         return ""
     for module in sorted(code_of(stage)[1] & pins().keys()):
@@ -90,4 +90,7 @@ def import_error(stage):
 
 def killed(log):
     free = shutil.disk_usage(nearest_existing(log)).free
-    return f"the log does not say: killed, or no room to write it ({free:,} bytes free)"
+    return (
+        "no error in the log: the job was killed, usually out of memory, or the disk is full "
+        f"({free:,} bytes free)"
+    )

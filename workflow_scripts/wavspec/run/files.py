@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Writing files completely or not at all."""
 
 import csv
 import errno
@@ -12,25 +12,25 @@ from .errors import JobError
 
 @contextmanager
 def whole(paths, folder, job):
-    """Give the names of files to write, which get the names `paths` once all went well.
+    """Yield temporary names of files to write; on success, rename the files to `paths`.
 
-    The files are written in a folder that belongs to this attempt alone. If Snakemake is killed, a
-    job can outlive it. A later attempt at the same job removes the folder, and then the earlier one
-    fails instead of replacing newer files by older ones.
+    The temporary names are in a new folder for each attempt. A job can outlive a Snakemake that was
+    killed. A later attempt at the same job removes the folder, so the earlier one fails instead of
+    replacing newer files with older ones.
 
     Args:
-        paths: list of the files to make.
+        paths: list of the files to write.
         folder: an existing folder above all of them.
-        job: what distinguishes this job from others that write below `folder`.
+        job: name that distinguishes this job from others that write below `folder`.
 
     Raises:
         JobError: a file cannot be written, or another run removed the unfinished files.
     """
     for earlier in Path(folder).glob(f".{job}.*.unfinished"):
         shutil.rmtree(earlier, ignore_errors=True)
-    # Inside `folder`, because a file keeps its blocks only if it is renamed within a file system.
+    # Inside `folder`: a rename across file systems would copy the file.
     unfinished = Path(folder, f".{job}.{os.urandom(6).hex()}.unfinished")
-    # With the ending of `path`, which tells some writers the format.
+    # Some writers derive the format from the file ending.
     parts = [unfinished / f"{number}{Path(path).suffix}" for number, path in enumerate(paths)]
     try:
         unfinished.mkdir()
@@ -52,7 +52,7 @@ def whole(paths, folder, job):
 
 @contextmanager
 def new_csv(path, fields):
-    """Give the csv.writer of the new file `path`, a table with these fields."""
+    """Yield a csv.writer for the new file `path`, after a header row of `fields`."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(fields)
@@ -60,13 +60,13 @@ def new_csv(path, fields):
 
 
 def nearest_existing(path):
-    """Return the Path of `path`, absolute, or of the nearest folder above it that exists."""
+    """Return the absolute Path of `path`, or of the nearest existing folder above it."""
     path = Path(path).absolute()
     return path if path.exists() else nearest_existing(path.parent)
 
 
 def check_room(path, size):
-    """Raise OSError if the file system of `path` lacks room for `size` bytes."""
+    """Raise OSError if fewer than `size` bytes are free on the file system of `path`."""
     free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
     if free < size:
         message = f"{os.strerror(errno.ENOSPC)}, {size:,} bytes needed, {free:,} free"

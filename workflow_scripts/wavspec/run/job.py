@@ -1,4 +1,4 @@
-"""What every script has around its work: a log, unfinished outputs, and an end in plain words."""
+"""The frame of every script: its log, unfinished outputs, and errors in plain words."""
 
 import os
 import signal
@@ -13,20 +13,20 @@ from .code import check_installed
 from .errors import JobError
 from .files import whole
 
-# The last line of the log of a job that ended well, and of one that the user stopped.
+# The last line of the log of a job that succeeded, and of one that the user stopped.
 DONE, STOPPED = "done", "stopped by Ctrl-C"
 
 warnings, last_words = [], []  # of this job
 
 
 def warn(text):
-    """Warn the user: in the log, and on the terminal when the run is over."""
+    """Warn the user: in the log, and on the terminal at the end of the run."""
     print(f"Warning: {text}")
     warnings.append(text)
 
 
 def closing(text):
-    """Say `text` in the log, and on the terminal at the end of a run in which this stage ran."""
+    """Print `text` to the log, and to the terminal at the end of a run that included this stage."""
     print(text)
     last_words.append(text)
 
@@ -36,22 +36,21 @@ def said_apart():
 
 
 def said():
-    """Return what this job has said to the user so far, in lines, warnings first."""
+    """Return the lines of `warn` and `closing` so far, warnings first."""
     return [*(f"Warning: {text}" for text in warnings), *last_words]
 
 
 @contextmanager
 def job(snakemake, watched=()):
-    """Give the names under which to write the outputs of a stage, and finish them with its stamp.
+    """Yield temporary names for the outputs of a stage; on success, rename them and add the stamp.
 
-    The names are attributes, called as in the rule; an output that is a list has a list of names.
-    The outputs get their own names when all went well.
+    The names are attributes, as in the rule; an output that is a list has a list of names.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
         watched: list of files. The stage is due if the size of one changes, not if one is missing.
     """
-    # Not at the top: a label's job, which has no stamp, would pay for the import.
+    # Imported here, because a label's job has no stamp.
     from .stamps import stage_of, stamps_of, write_stamp
 
     stamp = snakemake.output.stamp
@@ -59,7 +58,7 @@ def job(snakemake, watched=()):
     with logged(snakemake.log[0]):
         check_installed(stage)
         bring_to_the_present(snakemake.input)
-        # Without its stamp, the stage is due if this job does not come to its end.
+        # Without its stamp, the stage is due if this job fails.
         for name in stamps_of(results, stage):
             os.remove(f"{results}/stamps/{name}")
         outputs = [output for output in snakemake.output if output != stamp]
@@ -78,17 +77,17 @@ def job(snakemake, watched=()):
 
 @contextmanager
 def logged(log):
-    """Send all that this process prints to the file `log`. If the work fails, say why and exit.
+    """Redirect the output of this process to the file `log`. On an error, print it and exit.
 
-    Jobs print nothing on the terminal, where several would mix their lines with the progress bar's.
-    At the end of the run, Snakemake's own process repeats what the user should see.
+    Jobs print nothing to the terminal, where their lines would mix with the progress bar. At the
+    end of the run, Snakemake's main process repeats what the user should see.
     """
     terminal = os.dup(2)
     try:
-        # Jobs start deaf to Ctrl-C, see the Snakefile.
+        # Jobs start with Ctrl-C ignored, see the Snakefile.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "wb") as file:
-            # Libraries in C++ print to these numbers, not to Python's sys.stdout and sys.stderr.
+            # C++ libraries print to these descriptors, not to Python's sys.stdout and sys.stderr.
             for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
                 os.dup2(file.fileno(), number)
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -98,7 +97,7 @@ def logged(log):
         message = words_for(error)
         try:
             print(message)
-        except OSError:  # the log may lie on the very disk that is full
+        except OSError:  # the log may be on the disk that is full
             os.write(terminal, f"{message}\n".encode())
         sys.exit(1)
     finally:
@@ -106,7 +105,7 @@ def logged(log):
 
 
 def words_for(error):
-    """Return what the log says of an error: for the user's or machine's faults no traceback."""
+    """Return the text of an error for the log: a traceback only for errors of the code."""
     if isinstance(error, JobError | OSError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
@@ -115,10 +114,10 @@ def words_for(error):
 
 
 def bring_to_the_present(files):
-    """Give files whose mtime lies in the future the present time.
+    """Set modification times that lie in the future to the present.
 
-    Snakemake refuses a job's outputs if an input is newer. The workflow goes by names, not by
-    times, and all inputs are files that it made.
+    Snakemake rejects a job's outputs if an input is newer. The workflow itself ignores the times,
+    and all inputs are files that it wrote.
     """
     now = time.time()
     for file in files:

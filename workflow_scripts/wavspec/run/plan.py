@@ -1,6 +1,6 @@
-"""What a run is about to do, in words, and whether it should: which labels it computes and why.
+"""The plan of a run: which labels it computes and why, and checks before it starts.
 
-Snakemake itself says only that the files of a label do not exist.
+Snakemake itself only reports that the files of a label do not exist.
 """
 
 import csv
@@ -16,28 +16,28 @@ from .digests import digest_in, name_in
 from .errors import JobError
 from .files import nearest_existing
 
-NAMED = 12  # labels named at most for one reason
+NAMED = 12  # the most labels to list for one reason
 
 
 class LabelPlan(NamedTuple):
-    """A label as it is now."""
+    """The present state of a label."""
 
-    digest: str  # of all that its spectrograms are made of
+    digest: str  # of everything that its spectrograms depend on
     clips: list  # its Clips
 
     def minutes(self):
-        """Return the minutes that its job may take.
+        """Return the time limit of its job in minutes.
 
-        A core makes 4,000 examples a second from a warm disk. This allows for 133, as a cold
-        network disk may give, or clips that must be resampled.
+        A core computes 4,000 examples per second from a warm disk. This allows for 133, as for a
+        cold network disk, or clips that must be resampled.
         """
-        # On a cluster's node, where nobody needs the answer, sizes are not known.
+        # On a cluster's node, sizes are not known, and the limit is not used.
         size = sum(getattr(clip, "size", 0) or 0 for clip in self.clips)
         return 2 + max(len(self.clips) // 8000, size // 200_000_000)
 
 
 class Plan(NamedTuple):
-    """What a run would do to the results."""
+    """What a run would compute."""
 
     results: str  # folder of the results
     labels: dict  # {label as in the names of files: LabelPlan}
@@ -59,10 +59,10 @@ class Plan(NamedTuple):
         return cls(results, labels, missing, catalogs)
 
     def in_words(self, made_by):
-        """Return a line that says which labels have no chunk yet and why, or that all have.
+        """Return a line with the labels to compute and why, or that all are up to date.
 
         Args:
-            made_by: what spectrograms are made by now, see `code.made_by`.
+            made_by: the present code, versions and settings, see `code.made_by`.
         """
         gone = sorted(self.catalogs.keys() - self.labels.keys())
         farewell = f". No longer in the dataset, to be removed: {shortened(gone)}" if gone else ""
@@ -79,9 +79,9 @@ class Plan(NamedTuple):
         return f"{count}: {'; '.join(texts)}{farewell}"
 
     def check_dataset(self, dataset):
-        """Raise JobError if the results are those of another dataset.
+        """Raise JobError if the results belong to another dataset.
 
-        A dataset that was moved, or changed in part, still has some of the earlier clips.
+        If the dataset was only moved, or partly changed, it still has some of the earlier clips.
         """
         if len(self.missing) < len(self.labels) or not self.catalogs:
             return
@@ -94,22 +94,22 @@ class Plan(NamedTuple):
             try:
                 before |= {clip[:2] for clip in read_catalog(catalog)}
             except ChunkError:
-                continue  # a damaged one says nothing
+                continue
         if before and not now & before:
             raise JobError(
-                f"config key 'results': {self.results!r} has the results of another dataset. It "
-                f"had the clip {first or min(before)[0]!r}, and none of its clips is in "
-                f"{dataset!r}. To keep them, use another folder for this run: "
-                "--config results=NEW_FOLDER. To replace them: --config replace_results=true"
+                f"config key 'results': {self.results!r} has the results of another dataset, with "
+                f"clips such as {first or min(before)[0]!r}. None of its clips is in {dataset!r}. "
+                "To keep these results, use another folder: --config results=NEW_FOLDER. "
+                "To replace them: --config replace_results=true"
             )
 
     def check_room(self, cut):
-        """Raise JobError if the file system of the results lacks the room for them.
+        """Raise JobError if the results do not fit on their file system.
 
         Args:
             cut: whether long clips are cut into several rows.
         """
-        # Chunks, and all of them once more in one file, which replaces an earlier one.
+        # The chunks, and a copy of all of them in one file, which replaces an earlier one.
         rows = sum(rows_of(self.labels[name].clips, cut) for name in self.missing)
         all_rows = sum(rows_of(label.clips, cut) for label in self.labels.values())
         earlier = Path(self.results, "wavfile_spec.dat")
@@ -120,13 +120,13 @@ class Plan(NamedTuple):
             raise JobError(
                 f"config key 'results': {self.results!r} needs {in_bytes(needed)} more, and its "
                 f"disk has {in_bytes(free)} free. Use a folder on another disk: "
-                "--config results=NEW_FOLDER. To start anyway, such as on XFS or btrfs, where "
-                "half of that is enough: --config check_room=false"
+                "--config results=NEW_FOLDER. To start anyway (XFS and btrfs need only half of "
+                "that): --config check_room=false"
             )
 
 
 def rows_of(clips, cut):
-    """Return about how many rows clips take; exactly, for 16-bit mono files at 16 kHz."""
+    """Estimate the number of rows of clips; exact for 16-bit mono files at 16 kHz."""
     if not cut:
         return len(clips)
     example = 2 * EXAMPLE_HOP_LENGTH  # bytes
@@ -134,7 +134,7 @@ def rows_of(clips, cut):
 
 
 def in_bytes(number):
-    """Return a number of bytes in words, such as 5.2 GB."""
+    """Return a number of bytes as text, such as 5.2 GB."""
     unit, size = ("GB", 1e9) if number >= 1e8 else ("MB", 1e6)
     return f"{number / size:,.1f} {unit}"
 
@@ -145,11 +145,11 @@ def first_clip(table):
         with open(table, encoding="utf-8", newline="") as file:
             return next(csv.DictReader(file), {}).get("file_name")
     except (OSError, ValueError, csv.Error):
-        return None  # no table, or a damaged one, which says nothing
+        return None
 
 
 def changes_of(path, made_by):
-    """Return in words how what spectrograms are made by has changed since the last run."""
+    """Return in words what changed in code, versions and settings since the last run."""
     try:
         before = json.loads(Path(path).read_text(encoding="utf-8"))
         changed = [name for name in made_by if before.get(name) != made_by[name]]
@@ -163,12 +163,12 @@ def changes_of(path, made_by):
 
 
 def why(label, catalog, changes):
-    """Return why a label has to be computed, in words.
+    """Return in words why a label must be computed.
 
     Args:
         label: the LabelPlan.
         catalog: Path of its catalog of an earlier run, or None.
-        changes: what `changes_of` returned.
+        changes: text of `changes_of`.
     """
     if catalog is None:
         return "new"

@@ -1,4 +1,4 @@
-"""How far a long stage is, in its log."""
+"""Progress of a long stage, in its log."""
 
 import time
 
@@ -6,20 +6,20 @@ INTERVAL = 20  # seconds between reports
 
 
 class Progress:
-    """How many of so many clips are done, reported now and then."""
+    """Counts the clips that are done, and prints a report every 20 seconds."""
 
     def __init__(self, clips):
         self.clips, self.done = clips, 0
         self.start = self.last = time.monotonic()
 
     def add(self, clips, done):
-        """Count so many more clips; `done` says what was done with them."""
+        """Count `clips` more; `done` is the verb for the report, such as "embedded"."""
         self.done += clips
         if time.monotonic() - self.last >= INTERVAL or self.done == self.clips:
             self.say(f"{self.done:,} of {self.clips:,} clips {done}")
 
     def say(self, text):
-        """Report `text` and the pace."""
+        """Print `text`, the pace and the time left."""
         self.last = time.monotonic()
         rate = self.done / (self.last - self.start)
         left = (self.clips - self.done) / rate

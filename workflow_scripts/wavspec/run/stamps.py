@@ -1,9 +1,9 @@
-"""Stamps: what the outputs of a stage were made of.
+"""Stamps: records of what the outputs of a stage were made from.
 
-Notebooks read `wavfile_spec.dat` under this very name, which therefore cannot carry a digest. A
-stage with such outputs also writes a stamp, `stamps/{stage}.{digest}.json`, whose name carries the
-digest of everything that the outputs depend on. It lists the outputs with their sizes. While it
-exists and the sizes fit, the outputs are up to date. Otherwise the stage is due.
+Outputs with fixed names, such as `wavfile_spec.dat`, cannot contain a digest. Their stage also
+writes a stamp, `stamps/{stage}.{digest}.json`, with the digest of everything that the outputs
+depend on in its name. It lists the outputs with their sizes. If it exists and the sizes match, the
+outputs are up to date. Otherwise the stage is due.
 """
 
 import itertools
@@ -17,19 +17,19 @@ MISSING = -1  # in place of a size
 
 
 class Stamp(NamedTuple):
-    """The stamp that a run asks for, and what it says of the stage's present outputs."""
+    """The stamp that a run requires, and the state of the stage's present outputs."""
 
     path: str
     digest: str  # of everything that the outputs depend on
-    found: dict  # what `write_stamp` wrote; empty if the stage is due
-    damage: str  # the output that is not as it was written, or ""
+    found: dict  # the stamp's content, see `write_stamp`; empty if the stage is due
+    damage: str  # an output that is not as it was written, or ""
 
     @classmethod
     def of(cls, results, stage, digest):
-        """Return the Stamp of a stage whose outputs depend on what `digest` says.
+        """Return the Stamp of a stage, given the digest of what its outputs depend on.
 
-        If the outputs were changed by hand, the run asks for a stamp of another name. It does not
-        exist, so Snakemake makes the outputs again. Nobody has to delete a file.
+        If an output was changed by hand, the run requires a stamp with another name. That stamp
+        does not exist, so Snakemake runs the stage again, without a file to delete by hand.
         """
         existing = stamps_of(results, stage)
         names = (f"{stage}.{digest}{ending}" for ending in endings())
@@ -38,7 +38,7 @@ class Stamp(NamedTuple):
         path = f"{results}/stamps/{mine[0]}"
         found, damage = read_stamp(path)
         if len(existing) > 1:
-            # An older copy of the results was copied over newer ones.
+            # An older copy of the results was copied over these.
             damage = f"{results}/stamps/{existing[-1]}"
         if not damage:
             return cls(path, digest, found, "")
@@ -47,7 +47,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def decided(cls, path):
-        """Return the Stamp that another process asks for."""
+        """Return the Stamp with a path that the main process has decided."""
         return cls(path, Path(path).name.split(".")[1], {}, "")
 
 
@@ -59,17 +59,17 @@ def endings():
 
 
 def stamps_of(results, stage):
-    """Return the names of all stamps of a stage, of whatever its outputs were made."""
+    """Return the names of all stamps of a stage, with any digest."""
     return sorted(path.name for path in Path(results, "stamps").glob(f"{stage}.*.json"))
 
 
 def stage_of(stamp):
-    """Return the stage of a stamp, with which its name begins."""
+    """Return the stage in the name of a stamp."""
     return Path(stamp).name.partition(".")[0]
 
 
 def read_stamp(path):
-    """Return what the stamp says, and the output that is not as it was written, or ""."""
+    """Return the stamp's content, and an output that is not as it was written, or ""."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         for files in ("outputs", "watched"):
