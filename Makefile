@@ -17,6 +17,7 @@ bin := .venv/bin
 
 run: setup
 	$(bin)/snakemake --cores $(CORES)
+	@echo 'The demo has three bad clips on purpose, and one without a speaker in its name.'
 	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER results=NEW_FOLDER'
 
 setup: .venv/run

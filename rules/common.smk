@@ -133,7 +133,8 @@ def stamp(stage, *made_of, on_demand=False):
     if MAIN:
         STAMPS[stage] = Stamp.of(RESULTS, stage, digest(made_of, made_by(stage)))
         if damage := STAMPS[stage].damage:
-            say(f"{damage} is not as the workflow wrote it: {stage} will run again")
+            state = "not as the workflow wrote it" if os.path.exists(damage) else "missing"
+            say(f"{damage} is {state}: {stage} will run again")
         os.environ[DECIDED] = json.dumps({**decided, stage: STAMPS[stage].path})
     else:
         STAMPS[stage] = Stamp.decided(decided[stage])

@@ -99,7 +99,7 @@ class Stage:
         tables, chunks = inputs or self.prepare()
         checkpoint = checkpoint or self.vggish.v1
         labels = labels_of(
-            [read_tables([table], SETTINGS) for table in tables],
+            read_tables(tables, SETTINGS),
             chunks,
             self.folder / "embeddings",
             digest(content_digest(*checkpoint), code_digest("embed")),

@@ -15,6 +15,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ from concatenate import checked_rows
 from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.audio import ClipChangedError, read_clip
 from wavspec.chunk import ChunkError, clips_of
-from wavspec.rows import read_tables
+from wavspec.rows import read_tables, rows_of
 from wavspec.run.digests import digest_in, remove_superseded
 from wavspec.run.files import whole
 from wavspec.run.job import JobError
@@ -502,7 +503,7 @@ def test_a_chunk_or_table_changed_by_hand_is_refused_and_removed(built, change, 
     noticed = built.chunk("no", ending).stat().st_size != size
     assert built.planned() == ({STAGE_OF[ending]} if noticed else set())
     with pytest.raises(ChunkError, match="It was removed: run again"):
-        read_tables([table], SETTINGS)
+        rows_of(SimpleNamespace(input=SimpleNamespace(tables=[table]), config=SETTINGS))
     assert not chunk.exists() and not table.exists()
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from wavspec.chunk import settings_of
-from wavspec.rows import read_tables
+from wavspec.rows import rows_of
 from wavspec.run.code import code_digest
 from wavspec.run.digests import content_digest, digest, digest_in, name_in, remove_superseded
 from wavspec.run.files import whole
@@ -165,25 +164,23 @@ def write_outputs(labels, axes, means, embeddings, pca):
             pca_file.write(codes)
 
 
-def labels_of(tables, chunks, folder, network):
+def labels_of(rows, chunks, folder, network):
     """Return the list of LabelToEmbed, whose files in `folder` are named after what they are of.
 
     Args:
-        tables, chunks: lists of files, one for each label, in row order.
+        rows: DataFrame of the rows of all labels, see `rows.read_tables`.
+        chunks: list of .npy files, one for each label, in row order.
         folder: the folder that keeps the embeddings.
         network: digest of the weights and of the code.
     """
     return [
         LabelToEmbed(
             chunk,
-            Path(
-                folder,
-                f"{name_in(chunk)}.{digest(digest_in(chunk), network)}.npy",
-            ),
-            list(table["path"]),
-            table["valid"].to_numpy(),
+            Path(folder, f"{name_in(chunk)}.{digest(digest_in(chunk), network)}.npy"),
+            list(table.path),
+            table.valid.to_numpy(),
         )
-        for chunk, table in zip(chunks, tables, strict=True)
+        for chunk, (_, table) in zip(chunks, rows.groupby("label", sort=False), strict=True)
     ]
 
 
@@ -192,9 +189,8 @@ if "snakemake" in globals():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with job(snakemake) as outputs:
         weights = Weights(snakemake.params.checkpoint, snakemake.params.pca_params)
-        settings = settings_of(snakemake.config)
         labels = labels_of(
-            [read_tables([table], settings) for table in snakemake.input.tables],
+            rows_of(snakemake),
             snakemake.input.chunks,
             snakemake.params.folder,
             digest(content_digest(*weights.checkpoint), code_digest("embed")),

@@ -12,7 +12,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import settings_of
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
     FRAME_LENGTH,
@@ -24,7 +23,7 @@ from wavspec.front_end import (
     SAMPLE_RATE,
     hertz_to_mel,
 )
-from wavspec.rows import read_tables
+from wavspec.rows import rows_of
 from wavspec.run.job import job
 
 MOST_LABELS = 100  # in one picture
@@ -323,6 +322,6 @@ def page_of_invalid(rows):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
+        rows = rows_of(snakemake)
         pictures = [outputs.spectrograms, outputs.outcomes, outputs.lengths]
         draw(rows, snakemake.input.chunks, pictures, outputs.invalid)

@@ -1,8 +1,7 @@
 """Who speaks in each clip, and whether it is for training, validation or testing."""
 
-from wavspec.chunk import settings_of
 from wavspec.lists import LISTS, lists_digest, read_lists
-from wavspec.rows import read_tables
+from wavspec.rows import rows_of
 from wavspec.run.errors import JobError
 from wavspec.run.job import job, warn
 from wavspec.sides import speakers_and_sides
@@ -43,7 +42,7 @@ if "snakemake" in globals():
     with job(snakemake) as outputs:
         config = snakemake.config
         for warning in write_split(
-            read_tables(snakemake.input.tables, settings_of(config)),
+            rows_of(snakemake),
             snakemake.params.dataset,
             config["path_pattern"],
             config["split"],

@@ -5,11 +5,10 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
-from wavspec.chunk import settings_of
-from wavspec.rows import read_tables
+from wavspec.rows import rows_of
 from wavspec.run.job import closing, job, said, warn
 from wavspec.run.stamps import read_stamp
-from wavspec.summary import check_some_valid, counted, loading_lines, sides_in_words
+from wavspec.summary import CURES, check_some_valid, counted, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
 INVALID_COLUMNS = ["file_name", "label", "reason", "detail", "sample_rate", "channels", "samples"]
@@ -38,17 +37,19 @@ NOTES = {
 }
 
 
-def warnings_about(clips):
-    """Return a line for each kind of valid clips that are likely worthless.
+def warnings_about(rows):
+    """Return a line for each kind of valid examples that are likely worthless.
 
     Args:
-        clips: DataFrame of all clips: `file_name`, `valid` and `note`.
+        rows: DataFrame of the rows of all labels: `file_name`, `valid` and `note`.
     """
-    noted = clips[clips.valid & (clips.note != "")].groupby("note").file_name
-    return [
-        f"{counted(len(names), 'valid clip')}, such as {names.iloc[0]!r}: {NOTES[note]}"
-        for note, names in noted
-    ]
+    lines = []
+    for note, noted in rows[rows.valid & (rows.note != "")].groupby("note").file_name:
+        clips = counted(noted.nunique(), "valid clip")
+        cut = rows.file_name.isin(noted).sum() > noted.nunique()  # some have several examples
+        what = f"{counted(len(noted), 'example')} of {clips}" if cut else clips
+        lines.append(f"{what}, such as {noted.iloc[0]!r}: {NOTES[note]}")
+    return lines
 
 
 def account(rows, results):
@@ -74,6 +75,8 @@ def account(rows, results):
         f"{f', cut into {examples} examples' if examples != valid else ''}"
         f", {invalid.sum()} invalid{f' ({causes}; see {results}/invalid.csv)' if causes else ''}",
         *(f"  {line}".replace("\0", " ") for line in lines),
+        # A few invalid clips are usual.
+        *(CURES[reason] for reason in CURES if invalid.get(reason, 0) > len(clips) / 10),
         *sides_in_words(rows).split("\n"),
         "To load them (import numpy as np, pandas as pd):",
         *(f"  {line}" for line in loading_lines(results).splitlines()),
@@ -82,7 +85,7 @@ def account(rows, results):
 
 if "snakemake" in globals():
     with job(snakemake, watched=snakemake.input.tables) as outputs:
-        rows = read_tables(snakemake.input.tables, settings_of(snakemake.config))
+        rows = rows_of(snakemake)
         rows["file_name"] = [os.path.join(snakemake.params.dataset, path) for path in rows.path]
         check_some_valid(rows)
         write_tables(rows, outputs.clips, outputs.invalid)
@@ -92,7 +95,7 @@ if "snakemake" in globals():
         for warning in (
             *snakemake.params.warnings,
             *of_split["warnings"],
-            *warnings_about(rows.drop_duplicates("path")),
+            *warnings_about(rows),
         ):
             warn(warning)
         results = os.path.dirname(snakemake.output.clips)

@@ -208,7 +208,11 @@ def clip_at(entry, path):
 
 
 def is_audio(path):
-    return os.path.splitext(path)[1].lower() in AUDIO
+    return has_ending_in(AUDIO, path)
+
+
+def has_ending_in(endings, path):
+    return os.path.splitext(path)[1].lower() in endings
 
 
 def no_clips(folder, path_pattern, audio):
@@ -225,7 +229,7 @@ def no_clips(folder, path_pattern, audio):
     if path_pattern != PATH_PATTERN:
         return bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
     stem, ending = os.path.splitext(audio[0])
-    if ending.lower() in UNREADABLE:
+    if has_ending_in(UNREADABLE, audio[0]):
         cure = f"Convert them to WAV, for example: ffmpeg -i {audio[0]!r} {f'{stem}.wav'!r}"
     else:
         pattern = PATH_PATTERN.removesuffix("wav") + ending[1:].lower()
@@ -293,10 +297,20 @@ def check_names(labels):
 def warnings_about(folder, labels, unmatched, hidden):
     """Return the Dataset's warnings."""
     warnings = []
-    if left_out := sorted(filter(is_audio, unmatched)):
+    left_out = sorted(filter(is_audio, unmatched))
+    clips = {os.path.splitext(clip.path)[0] for label in labels.values() for clip in label}
+    if unmatched := [path for path in left_out if not has_ending_in(UNREADABLE, path)]:
         warnings.append(
-            "audio files that path_pattern in config.yaml does not match are left out: "
-            f"{counted(left_out)}"
+            f"audio files that path_pattern does not match are left out: {counted(unmatched)}"
+        )
+    if unreadable := [
+        path
+        for path in left_out
+        if has_ending_in(UNREADABLE, path) and os.path.splitext(path)[0] not in clips
+    ]:
+        warnings.append(
+            f"files that libsndfile cannot read are left out: {counted(unreadable)}. Convert them "
+            "to WAV, see README.md"
         )
     paths, at_least = hidden_audio(folder, hidden)
     if paths:

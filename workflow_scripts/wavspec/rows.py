@@ -9,53 +9,71 @@ from pathlib import Path
 
 import pandas as pd
 
-from .chunk import ChunkError, TableRow, check_chunk
+from .chunk import ChunkError, TableRow, check_chunk, settings_of
 from .clip import Clip, label_in
 from .run.code import label_digest
 from .run.digests import digest_in
 
 
-def read_table(path, settings):
-    """Return the table of a label, a DataFrame of text with the columns of TableRow.
+def rows_of(snakemake):
+    """Return what `read_tables` does, for the job of a stage whose input `tables` is ALL_TABLES.
 
     Raises:
-        ChunkError: the file is damaged, or of other clips than its name says.
+        ChunkError: a table or its chunk is damaged. Both are removed, and the next run makes them
+            again.
+    """
+    settings = settings_of(snakemake.config)
+    tables, refused = [], []
+    for path in map(Path, snakemake.input.tables):
+        try:
+            tables.append(read_table(path, settings))
+        except ChunkError as error:
+            refused.append(f"{error}. It was removed: run again")
+            for ending in (".csv", ".npy"):
+                path.with_suffix(ending).unlink(missing_ok=True)
+    if refused:
+        raise ChunkError("\n".join(refused))
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_tables(paths, settings):
+    """Return the tables of labels as one DataFrame, see `read_table`.
+
+    Args:
+        paths: list of the tables, `{label}.{digest}.csv`, each beside its chunk.
+        settings: see `chunk.settings_of`.
+
+    Raises:
+        ChunkError: a table or its chunk is damaged.
+    """
+    return pd.concat([read_table(path, settings) for path in paths], ignore_index=True)
+
+
+def read_table(path, settings):
+    """Return the table of a label: the columns of `chunk.TableRow`, and `label`.
+
+    All columns are text, blank if unknown, except `valid`, which is bool. A clip that was cut has
+    several rows; those with `example == "0"` have each clip once.
+
+    Raises:
+        ChunkError: the file is damaged, or has other clips than its name says, or another number
+            of rows than its chunk.
     """
     content = Path(path).read_bytes()
-    if not content.endswith(b"\n"):  # pandas would read the row that was cut
-        raise ChunkError(f"{path} is damaged: its last row is not whole")
+    if not content.endswith(b"\n"):  # pandas would accept a truncated last row
+        raise ChunkError(f"{path} is damaged: its last row is incomplete")
     try:
         table = pd.read_csv(
             io.BytesIO(content), dtype=str, keep_default_na=False, lineterminator="\n"
         )
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
     if list(table.columns) != list(TableRow._fields):
         raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
-    first = table[table["example"] == "0"]
+    first = table[table.example == "0"]
     clips = [Clip(*clip) for clip in first[list(Clip._fields)].itertuples(index=False)]
     if label_digest(clips, settings) != digest_in(path):
-        raise ChunkError(f"{path} is not of the clips that its name says")
-    return table.assign(valid=table["valid"] == "True")
-
-
-def read_tables(paths, settings):
-    """Return the tables of all labels as one DataFrame, with a column `label`.
-
-    Raises:
-        ChunkError: one is damaged, or has other rows than its chunk. Both are removed, so the next
-            run makes them again.
-    """
-    tables = []
-    for path in map(Path, paths):
-        chunk = path.with_suffix(".npy")
-        try:
-            table = read_table(path, settings)
-            if len(table) != check_chunk(chunk):
-                raise ChunkError(f"{path} has other rows than {chunk}")
-        except ChunkError as error:
-            path.unlink(missing_ok=True)
-            chunk.unlink(missing_ok=True)
-            raise ChunkError(f"{error}. It was removed: run again") from error
-        tables.append(table.assign(label=label_in(path)))
-    return pd.concat(tables, ignore_index=True)
+        raise ChunkError(f"{path} does not have the clips that its name says")
+    if len(table) != check_chunk(Path(path).with_suffix(".npy")):
+        raise ChunkError(f"{path} does not have the rows of its chunk")
+    return table.assign(valid=table.valid == "True", label=label_in(path))

@@ -11,8 +11,8 @@ SIDES_IN_ORDER = {
 }
 # Settings that make clips valid, by the reason why they are invalid.
 CURES = {
-    "too short": "Set `short_clips: pad` in config.yaml to append zeros to short clips.",
-    "too long": "Set `long_clips: cut` in config.yaml to cut long clips into examples.",
+    "too short": "Too short: set `short_clips: pad` to append zeros to short clips.",
+    "too long": "Too long: trim the clips, or set `long_clips: cut` to cut them into examples.",
 }
 
 
@@ -42,7 +42,7 @@ def sides_in_words(rows):
             gaps.append(f"none for {side} of {', '.join(missing[:5])}{more}")
     if gaps:
         needed = "The classifier needs valid clips of each label in each split. There are"
-        lines.append(f"{needed} {'; '.join(gaps)}")
+        lines.append(f"{needed} {'; '.join(gaps)}. Add speakers, or set larger shares in `split`.")
     return "\n".join(lines)
 
 

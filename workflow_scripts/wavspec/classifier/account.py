@@ -127,6 +127,9 @@ def best_epoch(history):
     return int(history.epoch[history.validation_accuracy.idxmax()])
 
 
+FEW_CLIPS = 50
+
+
 def in_words(metrics):
     """Return the accuracy on the testing clips in a sentence."""
     accuracy, clips, examples = (
@@ -139,9 +142,11 @@ def in_words(metrics):
             f"{accuracy:.1%} on {examples:,} testing examples, {by_clip:.1%} on their {clips:,} "
             "clips by the mean of a clip's examples"
         )
+    words = len(metrics["labels"])
+    few = ". With so few testing clips, this says little" if clips < FEW_CLIPS else ""
     return (
-        f"Classifier: accuracy {tested}; best on the validation clips after epoch "
-        f"{metrics['epoch']} of {metrics['epochs']}"
+        f"Classifier: accuracy {tested}, of {words} words ({1 / words:.1%} by chance); best on the "
+        f"validation clips after epoch {metrics['epoch']} of {metrics['epochs']}{few}"
     )
 
 
