@@ -170,7 +170,7 @@ def test_where_clips_may_lie(tmp_path):
         ),
         (
             {"short_clips": "long"},
-            "config key 'short_clips' (what becomes of clips of under 0.975 s): "
+            "config key 'short_clips' (how to treat clips of under 0.975 s): "
             "'long' is not one of invalid, pad. For example: short_clips: pad",
         ),
         (

@@ -287,11 +287,11 @@ def changed(folder, **tensors):
 REFUSED_CHECKPOINTS = {
     "V1 cut short": (
         lambda vggish, folder: truncated(vggish.v1, folder, 0),
-        "v1.ckpt is no whole TensorFlow checkpoint",
+        "v1.ckpt is not a complete TensorFlow checkpoint",
     ),
     "V2 index cut short": (
         lambda vggish, folder: truncated(vggish.v2, folder, 0),
-        "v2.ckpt is no whole TensorFlow checkpoint",
+        "v2.ckpt is not a complete TensorFlow checkpoint",
     ),
     "V2 data cut short": (
         lambda vggish, folder: truncated(vggish.v2, folder, 1),
@@ -299,7 +299,7 @@ REFUSED_CHECKPOINTS = {
     ),
     "not a checkpoint": (
         lambda vggish, folder: [vggish.pca],
-        "pca.npz is no whole TensorFlow checkpoint",
+        "pca.npz is not a complete TensorFlow checkpoint",
     ),
     "other names": (
         lambda vggish, folder: save_v1(folder / "other.ckpt", {"other/weights": np.ones(1)}),
@@ -315,7 +315,7 @@ REFUSED_CHECKPOINTS = {
     ),
     "NaN": (
         lambda vggish, folder: changed(folder, biases=np.full(64, np.nan, np.float32)),
-        r"vggish/conv1/biases, float32 of shape \[64\] expected, holds NaN",
+        r"vggish/conv1/biases, float32 of shape \[64\] expected, has NaN",
     ),
 }
 
@@ -356,7 +356,9 @@ def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
     np.savez(path, pca_eigen_vectors=np.eye(128), pca_means=np.ones((128, 1)))
     load_pca(path)
     os.truncate(path, bytes_left)
-    with pytest.raises(JobError, match=r"no whole \.npz file of pca_eigen_vectors, pca_means"):
+    with pytest.raises(
+        JobError, match=r"not a complete \.npz file of pca_eigen_vectors, pca_means"
+    ):
         load_pca(path)
 
 
@@ -387,7 +389,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
         ending = file.partition(".ckpt")[2]
         os.symlink(file, f"{settings['vggish_checkpoint']}{ending}")
     output = workflow.snakemake("embeddings", **settings).stdout
-    assert "6 embeddings, 3 of 3 labels embedded anew" in output
+    assert "6 embeddings, 3 of 3 labels newly computed" in output
     log = (workflow.results / "logs" / "embed.log").read_text()
     for text in ("TensorFlow 2", "2 threads", "6 of 6 clips embedded"):
         assert text in log

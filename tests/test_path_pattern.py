@@ -200,7 +200,7 @@ def test_a_dataset_without_wav_files_is_refused(tmp_path, files, message):
 
 def test_a_side_that_is_none_is_refused(tmp_path):
     dataset = make_files(tmp_path, ["fold1/yes/1.wav", "Train/yes/1.wav"])
-    with pytest.raises(JobError, match=r"'split' takes 'fold1' from 'fold1/yes/1.wav'"):
+    with pytest.raises(JobError, match=r"'split' is 'fold1' in 'fold1/yes/1.wav'"):
         find_clips(os.fspath(dataset), r"(?P<split>[^/]+)/(?P<label>[^/]+)/\d\.wav")
 
 

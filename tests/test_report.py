@@ -125,7 +125,7 @@ def report(workflow, folder):
 
 
 def seen_in(workflow, folder, *categories):
-    """What a person sees in the report: the front page, and in each category each result."""
+    """Return what the report shows: the front page, and each result of each category."""
     tour = TOUR.replace("CATEGORIES", json.dumps(categories))
     return visit(report(workflow, folder), tour, folder)
 

@@ -152,7 +152,7 @@ UNREADABLE = {
     "an MP4 file": b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(range(256)),
     "an AAC file": b"\xff\xf1\x50\x80\x2e\x7f\xfc" + bytes(500),
     "a WebM or Matroska file": b"\x1a\x45\xdf\xa3\x9fB\x86\x81\1" + bytes(200),
-    "the header announces no samples, but 32000 bytes follow": HEADER + bytes(32_000),
+    "the header gives no samples, but 32000 bytes follow": HEADER + bytes(32_000),
     "Format not recognised": b"no audio",
 }
 

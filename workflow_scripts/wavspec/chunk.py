@@ -1,8 +1,8 @@
-"""How a label is kept: its catalog, its chunk of spectrograms, and the table beside the chunk.
+"""The files of a label: its catalog, its chunk of spectrograms, and the chunk's table.
 
-The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64:
-the examples of each clip, one after another, and zeros for an invalid one. Its table is a CSV file
-that describes each row of the chunk.
+The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64,
+with the examples of all clips in order, and zeros for invalid clips. The table is a CSV file with a
+row for each row of the chunk.
 """
 
 import csv
@@ -19,8 +19,8 @@ from .run.code import label_digest
 from .run.digests import digest_in
 from .run.job import JobError
 
-# A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
-# which can then share a chunk's blocks with the concatenation instead of copying them.
+# A row has 12 x 4096 bytes. With a header of 4096 bytes, each row starts at a block of the file
+# system, so XFS and btrfs can share the blocks with the concatenation instead of copying them.
 ROW_BYTES = 8 * EXAMPLE_SHAPE[0] * EXAMPLE_SHAPE[1]
 HEADER_BYTES = 4096
 
@@ -28,18 +28,18 @@ HEADER_BYTES = 4096
 class TableRow(NamedTuple):
     """A row of a chunk: an example of a valid clip, or the zeros of an invalid one."""
 
-    path: str  # the first three are the clip's, as its catalog has them
+    path: str  # path, size and mtime_ns as in the catalog
     size: str
     mtime_ns: str
     valid: bool
-    reason: str  # why it is invalid, see audio.InvalidClipError; blank where it is valid
+    reason: str  # why the clip is invalid, see audio.InvalidClipError, or blank
     detail: str  # what was found, in words
-    sample_rate: str  # Hz; this and the next two are blank where they could not be read
+    sample_rate: str  # Hz; like channels and samples, blank if the header could not be read
     channels: str
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
-    example: int = 0  # which of the clip's, from 0
-    note: str = ""  # why it is likely worthless, though valid, see audio.worthless
+    example: int = 0  # number of the example within the clip, from 0
+    note: str = ""  # why a valid clip is likely worthless, see audio.worthless, or blank
 
 
 def settings_of(config):
@@ -48,14 +48,14 @@ def settings_of(config):
 
 
 class ChunkError(JobError):
-    """A chunk, table or catalog is not what its name says."""
+    """A chunk, table or catalog is damaged, or does not match the digest in its name."""
 
 
 def read_catalog(path):
-    """Return the list of Clips that the CSV file `path` holds, in row order.
+    """Return the list of Clips in the CSV file `path`, in row order.
 
     Raises:
-        ChunkError: the file is no catalog.
+        ChunkError: the file is not a catalog.
     """
     try:
         return [
@@ -67,10 +67,10 @@ def read_catalog(path):
 
 
 def clips_of(catalog, digest, settings):
-    """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
+    """Return the Clips in the file `catalog`, and check that they have this digest.
 
     Raises:
-        ChunkError: they have another digest, or the file is damaged or gone.
+        ChunkError: they have another digest, or the file is damaged or missing.
         JobError: the file cannot be read.
     """
     try:
@@ -85,16 +85,16 @@ def clips_of(catalog, digest, settings):
 
 
 def read_table(path, settings):
-    """Return the table of a label, a DataFrame of text with the columns of TableRow.
+    """Return the table of a label, a DataFrame of text (`valid` is bool) with TableRow's columns.
 
     Raises:
-        ChunkError: the file is damaged, or of other clips than its name says.
+        ChunkError: the file is damaged, or its clips do not have the digest in its name.
     """
     import pandas as pd
 
     content = Path(path).read_bytes()
-    if not content.endswith(b"\n"):  # pandas would read the row that was cut
-        raise ChunkError(f"{path} is damaged: its last row is not whole")
+    if not content.endswith(b"\n"):  # pandas would accept the incomplete row
+        raise ChunkError(f"{path} is damaged: its last row is incomplete")
     try:
         table = pd.read_csv(
             io.BytesIO(content), dtype=str, keep_default_na=False, lineterminator="\n"
@@ -102,11 +102,11 @@ def read_table(path, settings):
     except (ValueError, UnicodeDecodeError) as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
     if list(table.columns) != list(TableRow._fields):
-        raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
+        raise ChunkError(f"{path} does not have the columns {', '.join(TableRow._fields)}")
     first = table[table["example"] == "0"]
     clips = [Clip(*clip) for clip in first[list(Clip._fields)].itertuples(index=False)]
     if label_digest(clips, settings) != digest_in(path):
-        raise ChunkError(f"{path} is not of the clips that its name says")
+        raise ChunkError(f"{path} does not have the clips of the digest in its name")
     return table.assign(valid=table["valid"] == "True")
 
 
@@ -114,8 +114,8 @@ def read_tables(paths, settings):
     """Return the tables of all labels as one DataFrame, with a column `label`.
 
     Raises:
-        ChunkError: one is damaged, or has other rows than its chunk. Both are removed, so the next
-            run makes them again.
+        ChunkError: a table is damaged, or has more or fewer rows than its chunk. Both files are
+            removed, so the next run computes them again.
     """
     import pandas as pd
 
@@ -125,7 +125,7 @@ def read_tables(paths, settings):
         try:
             table = read_table(path, settings)
             if len(table) != check_chunk(chunk):
-                raise ChunkError(f"{path} has other rows than {chunk}")
+                raise ChunkError(f"{path} has more or fewer rows than {chunk}")
         except ChunkError as error:
             path.unlink(missing_ok=True)
             chunk.unlink(missing_ok=True)
@@ -135,16 +135,16 @@ def read_tables(paths, settings):
 
 
 def read_rows(path, fields):
-    """Yield the rows of the CSV file `path`, lists of text, having seen that these are its fields.
+    """Yield the rows of the CSV file `path` as lists of text, and check its header row.
 
     Raises:
-        ChunkError: they are not, or a row has more or fewer.
+        ChunkError: the header row is not `fields`, or another row has more or fewer columns.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(fields):
-                raise ChunkError(f"{path} lacks the columns {', '.join(fields)}")
+                raise ChunkError(f"{path} does not have the columns {', '.join(fields)}")
             for row in rows:
                 if len(row) != len(fields):
                     raise ChunkError(
@@ -163,7 +163,7 @@ def chunk_header(rows):
 
 
 def check_chunk(chunk):
-    """Return how many rows the whole chunk in the file `chunk` has.
+    """Return the number of rows of the file `chunk`, and check that it is complete.
 
     Raises:
         ChunkError: the file is damaged.
