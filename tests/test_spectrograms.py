@@ -1,4 +1,4 @@
-"""The front end: bit for bit the original's values, and a word for every file it refuses."""
+"""The front end: the original's values, bit for bit, and a reason for every invalid file."""
 
 import csv
 import io
@@ -237,7 +237,7 @@ def test_absurd_headers_ask_for_no_memory(tmp_path):
 
 
 def test_plain_files_are_read_as_the_decoder_reads_them(tmp_path):
-    """Whatever byte of the header is changed, and any length: the answer is libsndfile's."""
+    """With any byte of the header changed, and any length, the result is libsndfile's."""
     path = tmp_path / "clip.wav"
     whole = write_wav(path, samples=16_000).read_bytes()
     damaged = [
