@@ -1,10 +1,10 @@
-# make            set up, and run the workflow on the demo clips
-# make test       set up, and run the tests
-# make slurm      set up for `snakemake --profile slurm`
-# make tensorflow set up for `snakemake embeddings` and `snakemake classifier`
-# make lint       what CI checks of style
-# make pictures   docs/spectrograms.png, which the README shows, anew from the demo clips
-# make bench      speed beside the original front end; CLIPS=105835 for the full size
+# make            create .venv, and run the workflow on the demo clips
+# make test       install the test packages, and run the tests
+# make slurm      install packages for `snakemake --profile slurm`
+# make tensorflow install packages for `snakemake embeddings` and `snakemake classifier`
+# make lint       run the style checks of CI
+# make pictures   draw docs/spectrograms.png, the README's picture, from the demo clips
+# make bench      compare the speed with the original front end; CLIPS=105835 for the full size
 PYTHON ?= python3
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
@@ -22,7 +22,7 @@ run: setup
 
 setup: .venv/run
 
-# Sets of their own: the one makes each start of Snakemake a quarter slower, the other weighs 2 GB.
+# Optional sets: slurm makes each start of Snakemake a quarter slower, and tensorflow takes 2 GB.
 slurm: .venv/slurm
 tensorflow: .venv/tensorflow
 
@@ -47,19 +47,19 @@ pictures: setup
 	@$(PYTHON) -m venv .venv \
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
-# Each set of packages leaves a stamp of its name in .venv, so that a second call installs nothing.
-# The sets are complete, so that pip need not look for what else they need.
+# Each set of packages leaves a file of its name in .venv; a second call installs nothing. The sets
+# list all dependencies, so pip does not have to resolve them.
 .venv/%: requirements/%.txt | .venv/bin/python
 	@$(bin)/python requirements/check.py $*
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
-	@# pip would compile on one core. Some packages hold files for other versions of Python.
+	@# pip would compile on one core. Some packages contain files for other versions of Python.
 	@$(bin)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 .venv/test: .venv/oracle
 
-# After a change of versions in requirements/*.in, which envs/*.yaml must follow.
+# After changing versions in requirements/*.in and envs/*.yaml.
 requirements:
 	for set in run test slurm tensorflow; do \
 	  UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --universal \

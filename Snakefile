@@ -1,5 +1,5 @@
-# From a folder of WAV files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate, with split and pictures beside them. See README.md.
+# From a folder of audio files to VGGish log-mel spectrograms, label by label:
+# catalog -> spectrograms -> concatenate, split, tables and pictures. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -7,8 +7,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# The project's own configuration has the defaults. One in the folder that snakemake is called from
-# goes on top of it.
+# The project's configuration has the defaults. A config.yaml in the folder in which snakemake is
+# called overrides its keys.
 OWN_CONFIG = os.path.join(os.path.dirname(workflow.snakefile), "config.yaml")
 
 
@@ -36,19 +36,18 @@ include: "rules/classifier.smk"
 
 
 rule all:
-    """`wavfile_spec.dat` and `wavfile_df.csv`, and all that belongs to them."""
+    """All results of a run: arrays, tables and pictures."""
     default_target: True
     input:
-        # A stage is due if its stamp does not exist, see common.smk. None of these is ancient: if
-        # all were, Snakemake would not look at later jobs after one that it repeats although its
-        # files exist, as -R asks for (snakemake/snakemake#4166).
+        # A stage is due if its stamp does not exist, see common.smk. These inputs are not ancient:
+        # if all were, -R would repeat a job, but not the jobs after it (snakemake/snakemake#4166).
         of_every_run(),
         finished_later_stages(),
 
 
 onstart:
-    # Ctrl-C reaches all processes of the terminal. A job that is still starting would answer with a
-    # hundred lines of Snakemake's. So jobs start deaf to it, and `job` makes them listen.
+    # Ctrl-C reaches all processes of the terminal. A job that is still starting would print a
+    # traceback of a hundred lines. So jobs ignore it at first, until `job` restores it.
     shell.prefix("set -euo pipefail; trap '' INT; ")
     print_where_to_follow(log[0])
 

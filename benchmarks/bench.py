@@ -1,15 +1,15 @@
-"""Speed and memory beside the original front end and the notebook's loop, in one run.
+"""Speed and memory compared with the original front end and the notebook's loop, in one run.
 
     make bench                  a reduced Speech Commands, about a minute
     make bench CLIPS=105835     its full size; 20 GB of memory, about five minutes
 
-Prints a table and leaves it in results/benchmark.md. Every figure is for this machine and this
-hour: the ratios are what to compare.
+Prints a table and writes it to results/benchmark.md. Absolute times depend on the machine and its
+load: compare the ratios.
 """
 
 import os
 
-# The notebook's numpy takes every core for its small products, to no gain; one each is fair.
+# The notebook's numpy would use every core for small products, without a gain; both sides get one.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
@@ -53,9 +53,9 @@ NOISE_FILES = 6
 
 
 def make_speech_commands(folder, clips):
-    """Write a data set of the shape of Speech Commands, `clips` files in all, from the demo's.
+    """Write a data set like Speech Commands, with `clips` files in all, from the demo clips.
 
-    As there, one clip in ten is cut, half of those too short to be valid; six are a minute long.
+    As there, one clip in ten is cut, half of these are too short; six clips are a minute long.
     """
     random = np.random.default_rng(0)
     words = [path.read_bytes()[44:] for path in sorted((ROOT / "demo").glob("[a-z]*/en_*.wav"))]
@@ -81,7 +81,7 @@ def write_plain(path, samples):
 
 
 def notebook(dataset, results):
-    """The notebook's way: one clip after another, all spectrograms in memory, pandas row by row."""
+    """As the notebook: one clip after another, all spectrograms in memory, pandas row by row."""
     import resampy  # noqa: F401  VGGish's own reader loads it, too, for whatever clips
 
     paths = [os.path.join(folder, name) for folder, _, names in os.walk(dataset) for name in names]
@@ -103,7 +103,7 @@ def original_front_end(paths):
 
 
 def front_end(paths):
-    """Make the examples of valid clips, as a chunk's job makes them."""
+    """Compute the examples of valid clips, as in a label's job."""
     batch = ExampleBatch()
     for first in range(0, len(paths), batch.SIZE):
         for i, path in enumerate(paths[first : first + batch.SIZE]):
@@ -113,7 +113,7 @@ def front_end(paths):
 
 
 def may_be_faint(batch):
-    """The part of looking for worthless clips that each clip costs, see `write_rows`."""
+    """The check for worthless clips that runs for each clip, see `write_rows`."""
     return np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
 
 
@@ -189,16 +189,16 @@ def measured(command, **options):
 
 @contextmanager
 def touched_memory(size):
-    """Hold `size` bytes of memory and half as much again, and free them as others take theirs.
+    """Hold 1.5 times `size` bytes of memory, and free them as other processes allocate theirs.
 
-    A virtual machine may give what is freed back to its host. The next touch of such a page then
-    takes five times as long as the work on it, which is the host's time and not either side's. Half
-    as much again, as the host is sometimes quicker to take what is freed.
+    A virtual machine can return freed memory to its host. The next touch of such a page then
+    takes five times as long as the work on it, which is the host's time, not that of a side. Half
+    more than `size`, because the host is sometimes faster to take it.
     """
     block = 2**24
     size = min(3 * size // 2, available_memory() - 2**31)
     held = [np.ones(block // 8) for _ in range(size // block)]
-    # Less what processes take and give back again, which needs none freed.
+    # Without memory that processes allocate and free again.
     level = available_memory() - size // 16
     over = threading.Event()
 
@@ -225,7 +225,7 @@ def available_memory():
 def compare_lengths(paths, folder, rounds=7):
     """(us an example of clips of one example, of clips of about 40 s, median ratio of the rounds).
 
-    The long clips hold the samples of 40 short ones each.
+    Each long clip has the samples of 40 short ones.
     """
     samples = [np.frombuffer(Path(path).read_bytes()[44:], "<i2") for path in paths]
     (folder / "lengths" / "long").mkdir(parents=True)
@@ -273,7 +273,7 @@ def compare_starts(path, folder, rounds=15):
 
 
 def chunk_memory(dataset, clips, folder):
-    """Peak MB of a process that makes the chunk of a label of `clips` clips (links to one)."""
+    """Peak MB of a process that writes the chunk of a label of `clips` clips (links to one)."""
     clip = next(path for path in dataset.glob("zero/*.wav"))
     (folder / "many" / "zero").mkdir(parents=True)
     for number in range(clips):

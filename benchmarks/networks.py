@@ -1,12 +1,12 @@
-"""Networks and ways to train them, compared over folds of speakers.
+"""Compare networks and training methods by cross-validation over speakers.
 
     python benchmarks/networks.py FOLDER_OF_RESULTS
 
 Needs `make tensorflow`, and the results of any run: wavfile_spec.dat, wavfile_df.csv and
 wavfile_split.csv; with wavfile_embed.dat it also compares the network of the embeddings. Each fold
-leaves out a part of the speakers to test on. One split tells little: the same network's accuracy
-differs by several points between folds, so compare the means. All networks train on the same folds,
-without a choice of the best epoch. CPU time is for each clip and epoch.
+holds out a part of the speakers for testing. One split is not enough: the same network's accuracy
+differs by several points between folds, so compare the means. All networks use the same folds,
+without a choice of the best epoch. CPU time is per clip and epoch.
 """
 
 import argparse
@@ -91,7 +91,7 @@ class MixedBatches(TrainingBatches):
         return wide * batch + (1 - wide) * batch[other], mixed
 
 
-# {name: (the function that builds the network, what differs in the training)}
+# {name: (function that builds the network, changes of the training)}
 NETWORKS = {
     "small": (small, ""),
     "small, mixup": (small, "mixup"),

@@ -1,11 +1,11 @@
-"""Speed beside what one might pick instead, each with one thread, from WAV files to a file.
+"""Speed compared with alternatives, each with one thread, from WAV files to a file.
 
     python benchmarks/others.py tensorflow    after `make tensorflow`, in .venv
     python benchmarks/others.py lhotse        in an environment with numpy, soundfile, lhotse,
                                               torch and urllib3
 
-Both sides take turns on the same clips, those of the demo many times over. The others are not asked
-for our values: lhotse has its own filter bank of 64 mel bands, TensorFlow computes in float32.
+Both sides take turns on the same clips, many copies of the demo. The values differ:
+lhotse has another filter bank of 64 mel bands, and TensorFlow computes in float32.
 """
 
 import os
@@ -41,7 +41,7 @@ def ours(paths, folder):
 
 
 def tensorflow():
-    """Return a function that makes log-mel examples by tf.signal, in batches of 64 clips."""
+    """Return a function that computes log-mel examples with tf.signal, in batches of 64 clips."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -66,7 +66,7 @@ def tensorflow():
 
 
 def lhotse():
-    """Return a function that computes and stores features as lhotse's documentation shows."""
+    """Return a function that computes and stores features as in lhotse's documentation."""
     import torch
     from lhotse import CutSet, Fbank, FbankConfig, LilcomChunkyWriter, Recording, RecordingSet
 
@@ -100,7 +100,7 @@ def main():
                 start = time.perf_counter()
                 function(paths, Path(folder))
                 times[-1].append(time.perf_counter() - start)
-    times = times[1:]  # the first prepares much
+    times = times[1:]  # the first one includes preparation
     theirs, own = (1e6 / CLIPS * statistics.median(column) for column in zip(*times, strict=True))
     ratio = statistics.median(their / our for their, our in times)
     print(f"us a clip: {name} {theirs:.0f}, ours {own:.0f}, ratio {ratio:.1f}")

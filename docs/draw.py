@@ -12,7 +12,7 @@ from wavspec.rows import read_tables
 
 
 def draw(results, picture):
-    """Write a valid clip's spectrogram of each label in the folder `results` to a PNG file."""
+    """Draw the spectrogram of a valid clip of each label in the folder `results` to a PNG file."""
     tables = sorted(Path(results, "chunks").glob("*.csv"))
     rows = read_tables(tables, {"short_clips": "invalid", "long_clips": "invalid"})
     labels = pictures.summaries_of(rows, [table.with_suffix(".npy") for table in tables])

@@ -1,4 +1,4 @@
-"""Exit with a line or two on what to do if a set of packages cannot be installed here.
+"""Exit with a message on what to do if a set of packages cannot be installed here.
 
 Usage, in the folder of the clone: `python requirements/check.py [SET]`
 """
@@ -11,10 +11,10 @@ from shutil import which
 
 python = f"Python {sys.version_info[0]}.{sys.version_info[1]}"
 
-if sys.version_info < (3, 11):  # noqa: UP036  It is here to be run by older ones.
-    sys.exit(f"{python} is too old. Name version 3.11 or newer: make PYTHON=python3.13")
+if sys.version_info < (3, 11):  # noqa: UP036  Older versions run this, too.
+    sys.exit(f"{python} is too old. Use version 3.11 or newer: make PYTHON=python3.13")
 
-# Snakemake starts each script with the path of Python, unquoted. No venv takes a colon.
+# Snakemake starts scripts with the unquoted path of Python. venv does not accept a colon.
 unfit = re.search(r"""[\s"$&'()*:;<>?\\`|]""", os.getcwd())
 if unfit:
     character = unfit.group().replace(" ", "a space")
@@ -28,7 +28,7 @@ if sys.version_info >= (3, 14):
     header = os.path.join(sysconfig.get_path("include"), "Python.h")
     if not (which(compiler) and os.path.exists(header)):
         sys.exit(
-            f"On {python} one of Snakemake's packages needs gcc and Python's headers "
+            f"On {python}, a dependency of Snakemake needs gcc and Python's headers "
             "(Debian: apt install gcc python3-dev).\n"
-            "Python 3.13 needs neither: make PYTHON=python3.13"
+            "Python 3.13 does not need them: make PYTHON=python3.13"
         )

@@ -1,5 +1,5 @@
 rule catalog:
-    """The dataset to a catalog of each label's clips, and a table of the labels."""
+    """Write a catalog of each label's clips, and a table of the labels."""
     output:
         catalogs=of_all_labels("<results>/catalog/{label}.{digest}.csv"),
         labels="<results>/catalog.csv",

@@ -6,7 +6,7 @@ EXAMPLES, EXAMPLES_STAGE = {
 
 
 rule classifier:
-    """A classifier of spoken words, trained and tested; on demand."""
+    """Train and test a classifier of spoken words; on demand."""
     input:
         examples=ancient(EXAMPLES),
         # For the page of doubtful clips.
@@ -28,7 +28,7 @@ rule classifier:
             shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix"),
         ],
         doubtful=shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear"),
-        # Not the dataset's path: after a move, nothing is trained again.
+        # Without the dataset's path: moving the dataset does not repeat the training.
         stamp=stamp(
             "classifier",
             STAMPS[EXAMPLES_STAGE].digest,
@@ -43,7 +43,7 @@ rule classifier:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        # In minutes, at 300 clips a second: what two busy cores do.
+        # In minutes, at 300 clips per second: the speed of two busy cores.
         runtime=lambda wildcards, attempt: attempt
         * (10 + CLIPS * config["classifier"]["epochs"] // 18_000),
     script:

@@ -1,4 +1,4 @@
-# The configuration, the labels, and the stamps that say which stages are due.
+# The configuration, the labels, and the stamps that decide which stages are due.
 import atexit
 import csv
 import json
@@ -30,7 +30,7 @@ def say(line):
 
 
 def refuse(error):
-    """End with a message about the configuration or the dataset, and no line of this file."""
+    """Exit with a message about the configuration or the dataset, without a traceback."""
     say(error)
     sys.exit(1)
 
@@ -49,13 +49,13 @@ except JobError as error:
 DATASET = str(Path(config["dataset"]).expanduser())
 RESULTS = os.path.normpath(os.path.expanduser(config["results"]))
 SETTINGS = settings_of(config)
-# What the spectrograms are made by.
+# The code, versions and settings of the spectrograms.
 MADE_BY = {**made_by("spectrograms"), **SETTINGS}
 MAIN = workflow.is_main_process
 
 own, *others = configuration.files_read(OWN_CONFIG, workflow.configfiles)
 if MAIN and others:
-    say(f"Configuration: {', '.join(others)}. Keys that are not there are as in {own}")
+    say(f"Configuration: {', '.join(others)}, with defaults from {own}")
 
 
 pathvars:
@@ -67,8 +67,8 @@ wildcard_constraints:
     digest=PATTERN,
 
 
-# What the main process decides when it begins, for jobs on a cluster's nodes, which read this file
-# again: {stage: stamp}. There, nothing is looked at a second time to name an output.
+# The environment variable with {stage: stamp} as decided by the main process. Jobs on a cluster's
+# nodes read this file again, and must get the same names even if the dataset has changed meanwhile.
 DECIDED = "SPECTROGRAMS_STAMPS"
 if MAIN:
     os.environ[DECIDED] = "{}"
@@ -79,9 +79,9 @@ envvars:
 
 
 def find_labels():
-    """Return {label as it stands in names of files: LabelPlan}, in row order, and warnings.
+    """Return {label as in the names of files: LabelPlan}, in row order, and warnings.
 
-    Say what is to do, and end here if that cannot be what the user wants.
+    Print what the run will compute. Exit if the dataset or the configuration has an error.
     """
     try:
         dataset = find_clips(DATASET, config["path_pattern"])
@@ -104,7 +104,7 @@ def find_labels():
 
 
 def decided_labels():
-    """Return {label: LabelPlan} as the main process decided, from the table of the catalog's job."""
+    """Return {label: LabelPlan} as decided by the main process, from the table of the labels."""
     with open(f"{RESULTS}/catalog.csv", encoding="utf-8", newline="") as file:
         return {
             row["label"]: LabelPlan(row["digest"], range(int(row["clips"])))
@@ -117,17 +117,17 @@ DIGESTS = [(name, label.digest) for name, label in LABELS.items()]
 CLIPS = sum(len(label.clips) for label in LABELS.values())
 
 STAMPS = {}  # {stage: Stamp}
-EVERY_RUN = []  # the stages that belong to `rule all`
+EVERY_RUN = []  # the stages of `rule all`
 
 
 def stamp(stage, *made_of, on_demand=False):
-    """Return the stamp that the rule of `stage` has among its outputs.
+    """Return the stamp for the outputs of the rule of `stage`.
 
     Args:
         stage: the name of the rule and of its script.
-        made_of: everything that decides the content of the outputs: text, numbers, lists of them.
-            The code of the stage and the versions of its packages are found and added.
-        on_demand: whether the stage runs only if it is asked for by its name.
+        made_of: everything that the outputs depend on: text, numbers, lists of them. The code of
+            the stage and the versions of its packages are added automatically.
+        on_demand: whether the stage runs only if its name is given on the command line.
     """
     decided = json.loads(os.environ[DECIDED])
     if MAIN:
@@ -148,19 +148,19 @@ def of_all_labels(pattern):
     return [pattern.format(label=label, digest=LABELS[label].digest) for label in LABELS]
 
 
-# Inputs are ancient where Snakemake must not compare times: after results were copied, one that is
-# newer than the outputs would copy the array, or train, again. Names and stamps decide instead.
+# `ancient` inputs are not compared by modification time: after results were copied, an input can be
+# newer than the outputs, and would repeat the concatenation or the training. Stamps decide instead.
 ALL_CHUNKS = ancient(of_all_labels("<results>/chunks/{label}.{digest}.npy"))
 ALL_TABLES = ancient(of_all_labels("<results>/chunks/{label}.{digest}.csv"))
 
 
 def after(*stages):
-    """Return the stamps of other stages, as inputs: Snakemake makes those stages first."""
+    """Return the stamps of other stages, as inputs: Snakemake runs those stages first."""
     return [ancient(STAMPS[stage].path) for stage in stages]
 
 
 def of_every_run():
-    """Return all that belongs to the results."""
+    """Return the files of `rule all`."""
     return [
         *(STAMPS[stage].path for stage in EVERY_RUN),
         *of_all_labels(f"{RESULTS}/chunks/{{label}}.{{digest}}.npy"),
@@ -169,9 +169,9 @@ def of_every_run():
 
 
 def finished_later_stages():
-    """Return the stamps of the stages on demand that are up to date, for a report to show them.
+    """Return the stamps of the stages on demand that are up to date, to include them in a report.
 
-    None, if anything else is due: Snakemake would repeat them after it.
+    Empty if anything else is due, because Snakemake would repeat them after it.
     """
     later = [STAMPS[stage].path for stage in STAMPS if stage not in EVERY_RUN]
     finished = all(map(os.path.exists, of_every_run()))
@@ -179,21 +179,21 @@ def finished_later_stages():
 
 
 def shown(file, category, **labels):
-    """Return an output for the report: `file` of the results, its caption in report/."""
+    """Return an output for the report: `file` of the results, with its caption in report/."""
     caption = f"../report/{os.path.basename(file).partition('.')[0]}.rst"
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
 def print_last(lines):
-    """Print lines below all that Snakemake prints."""
-    # At the exit, because until then sys.stderr is the progress bar's, which breaks long lines.
+    """Print lines after all output of Snakemake."""
+    # At exit, because the progress bar replaces sys.stderr until then and breaks long lines.
     atexit.register(print, "\n".join(lines), file=sys.__stderr__)
 
 
 def said_by_stages():
-    """Return the warnings and the last words, in lines, of the stages that ran in this run.
+    """Return the lines of warnings, and the closing lines, of the stages that ran in this run.
 
-    The dataset's warnings come first. If no stage had last words, they are the account of the clips.
+    The dataset's warnings come first. Without closing lines, those of `tables` are returned.
     """
     now = {stage: Stamp.of(RESULTS, stage, STAMPS[stage].digest).found for stage in STAMPS}
     ran = [now[stage] for stage in STAMPS if now[stage] != STAMPS[stage].found]
@@ -216,9 +216,9 @@ def print_failures(snakemake_log):
 
 
 def print_where_to_follow(snakemake_log):
-    """Say where to follow later stages, of which the progress bar only shows that they run."""
+    """Print how to follow later stages, because the progress bar does not show their progress."""
     due = re.findall(r"^(\w+) +\d+$", Path(snakemake_log).read_text(encoding="utf-8"), re.MULTILINE)
     if later := [stage for stage in STAMPS if stage in due and stage not in EVERY_RUN]:
         logs = " ".join(shlex.quote(f"{RESULTS}/logs/{stage}.log") for stage in later)
-        # Snakemake's logger, because the progress bar may already be there.
+        # With Snakemake's logger, because the progress bar may be active.
         logger.info(f"To follow {' and '.join(later)} in another terminal: tail -F {logs}")

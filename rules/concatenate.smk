@@ -1,5 +1,5 @@
 rule concatenate:
-    """All chunks to `wavfile_spec.dat`."""
+    """Concatenate all chunks into `wavfile_spec.dat`."""
     input:
         chunks=ALL_CHUNKS,
     output:

@@ -1,13 +1,13 @@
 rule embeddings:
-    """The table of all clips with their embeddings; on demand."""
+    """Write the table of all clips with their embeddings; on demand."""
     input:
         clips="<results>/wavfile_df.csv",
         embeddings="<results>/wavfile_embed.dat",
         stamps=after("tables", "embed"),
     output:
         table="<results>/wavfile_embed.csv",
-        # The name of embed's stamp: it also changes when a damaged output is to be made again,
-        # which Snakemake would not look for as long as this table is there.
+        # The name of embed's stamp also changes if an output of embed is damaged. With the digest
+        # alone, this table would stay up to date, and Snakemake would not run embed.
         stamp=stamp(
             "embeddings",
             STAMPS["tables"].digest,

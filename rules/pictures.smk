@@ -1,5 +1,5 @@
 rule pictures:
-    """Pictures of what the clips hold and how many are valid, beside the array."""
+    """Draw pictures of the clips, and write a page of the invalid ones."""
     input:
         tables=ALL_TABLES,
         chunks=ALL_CHUNKS,
@@ -13,7 +13,7 @@ rule pictures:
         stamp=stamp("pictures", DIGESTS),
     log:
         "<results>/logs/pictures.log",
-    # It takes seconds, less than a submission to a cluster.
+    # Takes seconds, less than a submission to a cluster.
     localrule: True
     conda:
         "../envs/pictures.yaml"

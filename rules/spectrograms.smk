@@ -1,7 +1,7 @@
 rule spectrograms:
-    """A label's clips to a chunk of spectrograms, and a table of which are valid and why."""
+    """Compute a chunk of a label's spectrograms, and a table with the outcome of each clip."""
     input:
-        # One job makes all catalogs, and every label would follow it.
+        # One job writes all catalogs. Without ancient, every label would run after it.
         catalog=ancient("<results>/catalog/{label}.{digest}.csv"),
     output:
         chunk="<results>/chunks/{label}.{digest}.npy",
@@ -10,11 +10,11 @@ rule spectrograms:
         "<results>/logs/spectrograms/{label}.{digest}.log",
     conda:
         "../envs/front_end.yaml"
-    # One for every label of Speech Commands: labels are worked on at once. Only a very large one
-    # would keep a core busy alone when the others are done.
+    # One for every label of Speech Commands, because labels run in parallel. More for a very large
+    # label, which would otherwise run on one core when the others are done.
     threads: lambda wildcards: min(16, 1 + len(LABELS[wildcards.label].clips) // 10_000)
     resources:
-        # How many of these a submission to a cluster works on, see slurm/config.yaml.
+        # The number of labels to run at once in a submission to a cluster, see slurm/config.yaml.
         labels_at_once=1,
         # Up to 1.2 GB for a clip of 23 minutes at 48 kHz, the longest that is cut.
         mem_mb=lambda wildcards, attempt: attempt
@@ -22,11 +22,11 @@ rule spectrograms:
         runtime=lambda wildcards, attempt: attempt * LABELS[wildcards.label].minutes(),
     params:
         script=f"{SCRIPTS}/spectrograms.py",
-        # A function, because Snakemake would take braces in the folder's name for wildcards.
+        # A function, because Snakemake would read braces in the folder's name as wildcards.
         dataset=lambda wildcards: DATASET,
         short_clips=config["short_clips"],
         long_clips=config["long_clips"],
-    # Not a `script:`, whose start takes 0.1 s longer: a third of what a small label takes.
+    # Not a `script:`, whose start takes 0.1 s longer: a third of the time of a small label.
     shell:
         "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
         " --chunk {output.chunk:q} --table {output.table:q} --short-clips {params.short_clips}"

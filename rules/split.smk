@@ -4,7 +4,7 @@ LISTS = lists_digest(read_lists(DATASET))
 
 
 rule split:
-    """The labels' tables to the speaker of each clip, and its side of training and testing."""
+    """Write the speaker of each clip, and whether it is for training, validation or testing."""
     input:
         tables=ALL_TABLES,
     output:
@@ -17,7 +17,7 @@ rule split:
         "../envs/front_end.yaml"
     params:
         dataset=lambda wildcards: DATASET,
-        # The job ends if the lists have changed by then.
+        # The job fails if the lists have changed by then.
         lists=LISTS,
     script:
         "../workflow_scripts/split.py"

@@ -1,5 +1,5 @@
 rule tables:
-    """The labels' tables to `wavfile_df.csv`, the invalid clips, and an account of all."""
+    """Write `wavfile_df.csv`, the table of invalid clips, and the summary."""
     input:
         tables=ALL_TABLES,
         split="<results>/wavfile_split.csv",
@@ -11,7 +11,7 @@ rule tables:
         stamp=stamp("tables", DIGESTS, DATASET, STAMPS["split"].digest, WARNINGS),
     log:
         "<results>/logs/tables.log",
-    # It takes a second, less than a submission to a cluster.
+    # Takes a second, less than a submission to a cluster.
     localrule: True
     conda:
         "../envs/front_end.yaml"

@@ -1,4 +1,4 @@
-"""A real browser, which a test tells what to do: Chromium's DevTools protocol over a pipe."""
+"""Control of a real browser, by Chromium's DevTools protocol over a pipe."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Page:
-    """A page that the browser has opened."""
+    """A page in the browser."""
 
     def __init__(self, write, read):
         self.write, self.read = write, read
@@ -35,7 +35,7 @@ class Page:
             time.sleep(0.02)
 
     def evaluate(self, script):
-        """Return what the body of an async JavaScript function returns."""
+        """Run the body of an async JavaScript function; return its result."""
         expression = f"(async () => {{{script}}})()"
         options = {"awaitPromise": True, "returnByValue": True}
         answer = self.call("Runtime.evaluate", expression=expression, **options)
@@ -58,10 +58,10 @@ def read_message(file):
 
 @contextmanager
 def browser(command, folder, url):
-    """Give a Page on which the browser `command`, with a profile in `folder`, has opened `url`."""
+    """Yield a Page with `url`, opened in the browser `command` with a profile in `folder`."""
     (browser_reads, we_write), (we_read, browser_writes) = os.pipe(), os.pipe()
     flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
-    # The browser reads from number 3 and writes to number 4.
+    # The browser reads from descriptor 3 and writes to descriptor 4.
     script = f'exec "$@" 3<&{browser_reads} 4>&{browser_writes}'
     process = subprocess.Popen(
         ["bash", "-c", script, "bash", command, *flags, "--remote-debugging-pipe"],

@@ -1,4 +1,4 @@
-"""The fixtures that most tests begin with."""
+"""Fixtures of most tests."""
 
 import os
 
@@ -14,7 +14,7 @@ from random_vggish import Vggish
 from wavs import make_dataset
 from workflow import Workflow
 
-# A shell gives what it starts in the background no Ctrl-C, which some tests send.
+# A shell disables Ctrl-C for background processes, but some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -34,7 +34,7 @@ def clean_build(tmp_path_factory):
 
 @pytest.fixture
 def built(clean_build, tmp_path):
-    """The workflow after a clean build: a copy of one, records and times and all."""
+    """The workflow after a clean build: a copy, with Snakemake's records and modification times."""
     shutil.copytree(clean_build, tmp_path, dirs_exist_ok=True, symlinks=True)
     return Workflow(tmp_path / "project", tmp_path / "dataset")
 

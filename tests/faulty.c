@@ -1,11 +1,11 @@
-/* A library to preload: one call on one file fails, as a failing disk or a full table of files
- * makes it fail.
+/* A library for LD_PRELOAD: one call on one file fails, as with a failing disk or too many open
+ * files.
  *
- * FAULT_FILE  what the file's path contains
- * FAULT_END   what it ends in
+ * FAULT_FILE  part of the file's path
+ * FAULT_END   end of the file's path
  * FAULT_CALL  open, read or write
- * FAULT_AFTER how many of these calls succeed before
- * FAULT       the errno, or 0 for a read of half as much as was there
+ * FAULT_AFTER number of calls that succeed before
+ * FAULT       the errno, or 0 for a read of half of the bytes
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

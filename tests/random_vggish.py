@@ -1,4 +1,4 @@
-"""VGGish with random weights, in the formats in which the released ones come."""
+"""VGGish with random weights, in the formats of the released files."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def random_weights():
 def save_v1(path, tensors):
     import tensorflow as tf
 
-    # What the classifier's tests ask for, which TensorFlow cannot change once it has begun to work.
+    # Settings of the classifier's tests, which TensorFlow cannot change after its start.
     tf.config.threading.set_intra_op_parallelism_threads(2)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     tf.raw_ops.Save(filename=str(path), tensor_names=list(tensors), data=list(tensors.values()))
@@ -49,7 +49,7 @@ def save_v2(path, tensors):
 
 
 class Vggish:
-    """The files that the stage takes, with random weights."""
+    """The input files of the stage, with random weights."""
 
     def __init__(self, folder):
         self.weights = random_weights()

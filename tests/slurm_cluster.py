@@ -1,4 +1,4 @@
-"""A Slurm cluster of five virtual nodes on this machine, for as long as the tests need it.
+"""A Slurm cluster of five virtual nodes on this machine, for the duration of the tests.
 
 The daemons are the distribution's own: munged, slurmctld and a slurmd for each node; for accounting
 also MariaDB and slurmdbd. All of them are children of the tests, on free ports of the loopback
@@ -29,9 +29,9 @@ MISSING = [
 ACCOUNT = "project"
 NODES = {"node1": 1, "node2": 1, "node3": 1, "node4": 1, "large": 16}  # with their CPUs
 
-# MinJobAge: the tests ask squeue for jobs that ended long ago. OverMemoryKill: in place of cgroups,
-# which not every container has. SlurmdTimeout: when a node that says nothing is given up.
-# EnforcePartLimits: refuse a job that its partition can never run, or it would wait for ever.
+# MinJobAge: the tests query jobs that ended long ago. OverMemoryKill: instead of cgroups,
+# which not every container has. SlurmdTimeout: when a silent node counts as down.
+# EnforcePartLimits: reject a job that its partition can never run, instead of waiting forever.
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost=localhost(127.0.0.1)
@@ -74,8 +74,8 @@ AccountingStoragePass=socket={folder}/munge.socket
 AccountingStorageEnforce=associations
 AccountingStoreFlags=job_comment
 """
-# StorageUser: MariaDB knows the system's user by the socket, and wants no password.
-# AllowNoDefAcct: for a user who must name an account.
+# StorageUser: MariaDB identifies the system's user by the socket, without a password.
+# AllowNoDefAcct: for a user who must specify an account.
 ACCOUNTING_DAEMON = """\
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
@@ -95,7 +95,7 @@ FIELDS = {"id": "%i", "state": "%T", "node": "%N", "cpus": "%C", "memory": "%m",
 
 
 class Submission(NamedTuple):
-    """What Slurm knows of one of its jobs."""
+    """Slurm's record of a job."""
 
     id: str
     state: str
@@ -107,7 +107,7 @@ class Submission(NamedTuple):
 
 
 class Cluster:
-    """A running cluster, in a folder of its own, until `stop`."""
+    """A running cluster, with its files in one folder, until `stop`."""
 
     def __init__(self, folder, accounting):
         self.folder = folder
@@ -168,7 +168,7 @@ class Cluster:
 
     def start_accounting(self):
         """Start MariaDB and slurmdbd, and give the user an account, but not as the default."""
-        # The data need not outlive the machine, and 4 MB of log in place of 96 are enough.
+        # The data are temporary, and 4 MB of log are enough, instead of 96.
         options = (
             *("--no-defaults", f"--user={self.user}", f"--datadir={self.folder}/mariadb"),
             *("--innodb-flush-method=nosync", "--innodb-log-file-size=4M"),
@@ -204,7 +204,7 @@ class Cluster:
         self.start_daemon(node, "slurmd", "-D", "-N", node)
 
     def start_daemon(self, name, *command):
-        # Should the tests be killed, so is the daemon: its parent's death is its own.
+        # If the tests are killed, kill the daemon, too.
         with (self.folder / f"{name}.output").open("ab") as output:
             self.daemons[name] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],
@@ -233,7 +233,7 @@ class Cluster:
             process.kill()
 
     def command(self, line):
-        """Run one of Slurm's commands; return what it says."""
+        """Run a command of Slurm; return its output."""
         return subprocess.run(
             shlex.split(line),
             env=self.environment,
@@ -250,7 +250,7 @@ class Cluster:
             return set()  # slurmctld has not come up yet
 
     def submissions(self):
-        """All that was ever submitted to this cluster, the latest last."""
+        """All jobs that were submitted to this cluster, in order."""
         lines = self.command(
             f"squeue --noheader --states=all --sort=i --format={'|'.join(FIELDS.values())}|%k"
         ).splitlines()
@@ -268,14 +268,14 @@ class Cluster:
             wait_until(lambda: not self.unfinished(), "no job is left", 60)
 
     def after_each_job(self, commands):
-        """Have the node run these shell commands when a job's processes have ended.
+        """Run these shell commands on the node when the processes of a job have ended.
 
         Slurm calls a job completed only after that.
         """
         write_script(self.folder / "epilog", commands)
 
     def lose_node(self, node):
-        """Kill a node's slurmd and whatever ran there, all at once."""
+        """Kill a node's slurmd and all its processes at once."""
         jobs = self.command(f"squeue --noheader --nodelist={node} --format=%i").split()
         daemon = self.daemons.pop(node)
         daemon.kill()
@@ -302,7 +302,7 @@ def write_script(path, commands):
 
 
 def free_ports(count):
-    """Ports that nobody listens on, told by the system."""
+    """Free ports, chosen by the system."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
         return [listener.getsockname()[1] for listener in sockets]

@@ -1,7 +1,7 @@
-"""Starts Snakemake without the second that its import takes: a process that has it forks.
+"""Start Snakemake without the second for its import: fork a process that has imported it.
 
-Each line on stdin is a JSON object of what `Workflow.snakemake` gives; each line on stdout is the
-exit code of the Snakemake that it started.
+Each line on stdin is a JSON object from `Workflow.snakemake`; each line on stdout is the
+exit code of that Snakemake.
 """
 
 import gc
@@ -28,7 +28,7 @@ for line in sys.stdin:
 else:
     sys.exit()
 
-# From here on this process is that Snakemake.
+# From here on, this process is Snakemake.
 for descriptor, file, flags in (
     (0, os.devnull, os.O_RDONLY),
     (1, request["output"], os.O_WRONLY | os.O_APPEND),

@@ -1,4 +1,4 @@
-"""Broken WAV files by the hundred: each is decoded as the original would, or an invalid row.
+"""Hundreds of broken WAV files: each is decoded as by the original, or an invalid row.
 
 HOSTILE_FILES=3000 python -m pytest tests/test_broken_wav_files.py tries three thousand.
 """
@@ -20,7 +20,7 @@ from workflow import ROOT
 
 FILES = int(os.environ.get("HOSTILE_FILES", 600))
 
-# Kinds of file that name themselves .wav in the wild, as soundfile writes them.
+# Formats of files that are named .wav in practice, as written by soundfile.
 KINDS = [
     *[("WAV", kind) for kind in ("PCM_16", "PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")],
     *[("WAV", kind) for kind in ("ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32")],
@@ -32,7 +32,7 @@ NUMBERS_32 = [*NUMBERS, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF0]
 
 
 def seeds(folder):
-    """The contents of whole files, of every kind, at several rates and channel counts."""
+    """The contents of complete files of every kind, at several rates and channel counts."""
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (48_000, 3))
     contents = [write_wav(folder / "plain.wav").read_bytes()]
     for container, kind in KINDS:
@@ -77,7 +77,7 @@ def broken(content, chance):
 
 
 def original(path):
-    """The examples that the original front end makes of any file; raises as it does."""
+    """The examples of any file by the original front end; raises as it does."""
     samples, rate = soundfile.read(path, dtype="int16")
     samples = samples / 32768.0
     samples = samples if samples.ndim == 1 else np.mean(samples, axis=1)
@@ -118,10 +118,10 @@ def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
 
 
 def peak_of_chunk(*files, threads=1, **settings):
-    """Peak memory, in MB, of a process of its own that makes a chunk."""
+    """Peak memory, in MB, of a separate process that writes a chunk."""
     if not os.path.exists("/proc/self/status"):
         pytest.skip("only Linux tells a process's own peak")
-    # Not ru_maxrss: a child inherits in it what its parent held, before it ran anything.
+    # Not ru_maxrss, which includes the memory of the parent before the child's start.
     job = (
         "import sys; sys.path.insert(0, 'workflow_scripts');"
         "from spectrograms import write_chunk; from json import loads;"
@@ -148,7 +148,7 @@ def test_memory_does_not_grow_with_the_label(tmp_path):
 
 
 def examples_of_original(path):
-    """How many examples the original makes of the file; None where it dies, or would of memory."""
+    """The original's number of examples of the file; None if it fails or needs too much memory."""
     try:
         info = soundfile.info(path)
         if info.frames * info.channels > 10**7 or info.subtype in ("FLOAT", "DOUBLE"):

@@ -1,7 +1,7 @@
-"""The classifier of spoken words: that it learns, goes on after a kill, and says what is missing.
+"""The classifier of spoken words: its accuracy, resuming after a kill, and its messages.
 
 The words are tones, chirps and noises. Speakers differ in pitch, pace, loudness and background
-noise, and each stands on one side of the split only.
+noise, and each is on one side of the split only.
 """
 
 import csv
@@ -56,7 +56,7 @@ pytestmark = pytest.mark.xdist_group("classifier")
 
 @pytest.fixture(scope="module", autouse=True)
 def deterministic_here_alone():
-    """Take back what the classifier asks of TensorFlow, for the tests of the embeddings."""
+    """Reset the classifier's settings of TensorFlow, for the tests of the embeddings."""
     yield
     if "tensorflow" in sys.modules:
         from tensorflow.python.framework import config
@@ -90,7 +90,7 @@ def say(word, speaker, take):
 
 
 class Dataset:
-    """The files that the stage reads, in a folder, and what is in them."""
+    """The input files of the stage, in a folder, and their content."""
 
     def __init__(self, folder, rows, examples):
         """`rows` are (label, valid, side), `examples` an array of as many."""
@@ -112,7 +112,7 @@ class Dataset:
         return f"{self.folder}/{row}.wav", *self.rows[row][:2]
 
     def classify(self, output, features="spectrograms", **keys):
-        """Run the stage, a few seconds of it; return its metrics, without times, and the folder."""
+        """Run a short training; return its metrics, without times, and the folder."""
         folder = self.folder / output
         folder.mkdir(exist_ok=True)
         classify(**self.arguments(folder, features=features, **keys))
@@ -172,7 +172,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(dataset):
-    """(metrics, folder of outputs, what was printed) of one undisturbed training."""
+    """(metrics, folder of outputs, printed text) of an uninterrupted training."""
     with redirect_stdout(io.StringIO()) as printed:
         metrics, folder = dataset.classify("undisturbed")
     return metrics, folder, printed.getvalue()
@@ -217,7 +217,7 @@ def test_predictions_are_row_for_row_those_of_the_saved_model(dataset, trained):
 
 
 def check_accuracies(metrics, folder):
-    """See that the metrics are those of the predictions, and of the best epoch of the history."""
+    """Check that the metrics match the predictions, and the best epoch of the history."""
     table = pd.read_csv(folder / "predictions.csv", index_col=0).dropna(subset="predicted")
     for side in SIDES:
         right = (table.predicted == table.label)[table.split == side]
@@ -276,7 +276,7 @@ def test_shuffled_labels_bring_it_down_to_chance(dataset):
     shuffled = Dataset(dataset.folder / "shuffled", rows, dataset.examples)
     metrics, folder = shuffled.classify("out")
     assert metrics["accuracy"]["testing"] < 0.5
-    # Here the sides differ, and the last epoch is seldom the best.
+    # Here the sides differ, and the last epoch is rarely the best.
     check_accuracies(metrics, folder)
 
 
@@ -363,7 +363,7 @@ def test_a_training_does_not_resume_from_another_one_s_backup(dataset, capsys):
 
 @needs_tensorflow
 def test_embeddings_are_told_apart_too(dataset):
-    """Numbers of very different sizes, one that never changes, and NaN where a clip is invalid."""
+    """Numbers of very different sizes, a constant one, and NaN for invalid clips."""
     random = np.random.default_rng(3)
     centres = {label: random.normal(0, 1, 128) for label in (*WORDS, "_background_noise_")}
     scales = 10 ** random.uniform(-3, 3, 128)
@@ -432,7 +432,7 @@ def test_a_single_label_is_refused():
 
 def test_a_side_of_unlearnt_labels_alone_is_refused():
     rows = [row for row in EVERYWHERE if row[2] != "testing"]
-    with pytest.raises(JobError, match=r"no valid testing clip has one of the labels .*: no, yes"):
+    with pytest.raises(JobError, match=r"valid training clips have no valid testing clip: no, yes"):
         assign(*rows, ("go", True, "testing"))
 
 
@@ -540,7 +540,7 @@ def test_examples_are_counted_within_each_clip(tmp_path):
 def test_a_valid_clip_that_is_not_finite_is_refused_by_name(tmp_path):
     values = np.zeros((6, 96, 64))
     values[4, 3, 2] = np.inf
-    values[1] = np.nan  # is not looked at
+    values[1] = np.nan  # is not used
     Dataset(tmp_path, EVERYWHERE, values)
     table = read_clips(tmp_path / "clips.csv", tmp_path / "split.csv")
     examples = open_examples(tmp_path / "examples.dat", "spectrograms", table)
@@ -612,7 +612,7 @@ def test_confusion_and_macro_f1_by_hand():
     confusion = confusion_of(predictions, list("abcd"))
     counts = [[2, 1, 0, 0], [0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 0]]
     assert confusion.to_numpy().tolist() == counts
-    # Class d has no example and so no score: (0.8 + 0.5 + 1) / 3.
+    # Class d has no example and thus no score: (0.8 + 0.5 + 1) / 3.
     assert macro_f1(confusion) == pytest.approx(2.3 / 3)
 
 
@@ -746,7 +746,7 @@ def test_words_that_yaml_takes_for_true_are_refused_with_advice(workflow):
     assert "'classifier.words.0' (a word in quotes" in run.stdout and '["yes", "no"]' in run.stdout
 
 
-# Where the play button of each player is: at its left end.
+# The play button is at the left end of each player.
 PLAYERS = """
 return [...document.querySelectorAll("audio")].map(player => {
   const {x, y, height} = player.getBoundingClientRect();
@@ -772,7 +772,7 @@ return {
 
 @needs_chromium
 def test_doubtful_clips_are_seen_and_heard(tmp_path):
-    """The label most doubted first; the second example of a clip is the second 0.96 s of it."""
+    """The lowest probability comes first; the second example of a clip is its second 0.96 s."""
     sound = np.round(3000 * np.random.default_rng(0).normal(0, 1, 40_000)).astype("<i2")
     soundfile.write(tmp_path / "<a>.wav", sound, 16_000)
     examples = waveform_to_examples(sound / 32768, 16_000)

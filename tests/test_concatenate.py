@@ -1,4 +1,4 @@
-"""The concatenation's copy: shared blocks where the file system can, the same bytes elsewhere."""
+"""The copy of the concatenation: shared blocks if the file system supports it, the same bytes."""
 
 import fcntl
 import os
@@ -50,7 +50,7 @@ def test_blocks_are_shared_where_the_file_system_can(sharing_disk):
     before = shutil.disk_usage(sharing_disk).free
     size = 2 * ROWS * ROW_BYTES
     assert before > size * 1.1
-    # Another copy of the data has no room any more.
+    # Another copy of the data does not fit.
     with open(sharing_disk / "filler", "wb") as filler:
         os.posix_fallocate(filler.fileno(), 0, before - size // 2)
     os.sync()
@@ -85,7 +85,7 @@ def test_a_copy_between_file_systems(tmp_path):
 
 @pytest.mark.parametrize("labels", [1, 2])
 def test_what_is_shared_to_try_it_does_not_stay(tmp_path, monkeypatch, labels):
-    """On any file system: the call that shares all blocks is played by a copy."""
+    """On any file system: a copy replaces the call that shares all blocks."""
 
     def share(target, request, source):
         assert request == FICLONE
@@ -93,14 +93,14 @@ def test_what_is_shared_to_try_it_does_not_stay(tmp_path, monkeypatch, labels):
 
     chunks = write_chunks(tmp_path, rows=3)[:labels]
     monkeypatch.setattr(fcntl, "ioctl", share)
-    # A single chunk is longer than the result, by its header.
+    # With its header, a single chunk is longer than the result.
     concatenate(chunks, tmp_path / "out.dat")
     assert (tmp_path / "out.dat").read_bytes() == data_of(chunks)
 
 
 @pytest.fixture
 def no_large_files():
-    """Let no file grow above 1 MB, in place of a disk that a failing test would fill."""
+    """Limit files to 1 MB, to keep a failing test from filling the disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))
     yield
@@ -111,7 +111,7 @@ def test_too_small_a_disk_is_told_before_a_byte_is_written(tmp_path, request):
     rows = shutil.disk_usage(tmp_path).free // ROW_BYTES + 1
     chunk = tmp_path / "a.npy"
     chunk.write_bytes(chunk_header(rows))
-    os.truncate(chunk, HEADER_BYTES + rows * ROW_BYTES)  # takes no room itself
+    os.truncate(chunk, HEADER_BYTES + rows * ROW_BYTES)  # takes no space
     request.getfixturevalue("no_large_files")
     with pytest.raises(OSError, match=f"{rows * ROW_BYTES:,} bytes needed"):
         concatenate([chunk], tmp_path / "out.dat")

@@ -1,4 +1,4 @@
-"""Hostile names and folders: each clip is in the two files, or refused by name before any work."""
+"""Odd names and folders: each clip is in the results, or an error names it before the run."""
 
 import os
 import string
@@ -38,13 +38,13 @@ ODD_NAMES = [
     "\u202eright to left",
     ("abcdefghijklmnopqrstuvwxyz0123456789" * 7)[:238],
     "007",
-    # What pandas takes for missing values and truth values.
+    # What pandas reads as missing values and truth values.
     "NA",
     "nan",
     "null",
     "true",
 ]
-# How lines of Snakemake's own begin.
+# Beginnings of Snakemake's own lines.
 SNAKEMAKES = ("Using workflow specific profile", "Config file")
 
 
@@ -170,7 +170,7 @@ def test_where_clips_may_lie(tmp_path):
         ),
         (
             {"short_clips": "long"},
-            "config key 'short_clips' (what becomes of clips of under 0.975 s): "
+            "config key 'short_clips' (how to treat clips of under 0.975 s): "
             "'long' is not one of invalid, pad. For example: short_clips: pad",
         ),
         (

@@ -1,4 +1,4 @@
-"""Digests: the same thing gives one digest however it is written, and other things give others."""
+"""Digests: equal things have equal digests, and different things different ones."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ configurations = st.dictionaries(st.text(), things, min_size=2)
 
 
 def same(one, other):
-    """Whether two of the `things` mean the same. Python has True == 1, too."""
+    """Whether two of the `things` are equal, other than True == 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

@@ -1,6 +1,6 @@
-"""The embeddings: their values beside the network in plain numpy, and what is embedded again.
+"""The embeddings: values compared with the network in plain numpy, and what is recomputed.
 
-The weights are random, with a seed; the released ones are tried where config.yaml finds them.
+The weights are random, with a seed; the released ones are tested if they are installed.
 """
 
 import importlib.util
@@ -50,7 +50,7 @@ OUTPUTS = {
 
 
 def forward(weights, examples):
-    """The (n, 128) embeddings of (n, 96, 64) examples, in float64 and nothing but numpy."""
+    """The (n, 128) embeddings of (n, 96, 64) examples, in float64 with numpy only."""
     net = examples.astype(np.float64)[..., np.newaxis]
     for layer, shape in SHAPES.items():
         kernel = weights[f"vggish/{layer}/weights"].astype(np.float64)
@@ -79,7 +79,7 @@ class Stage:
         (folder / "embeddings").mkdir(parents=True)
 
     def prepare(self):
-        """Make what the embeddings are made of, all of it anew; return (tables, chunks)."""
+        """Compute the inputs of the embeddings from scratch; return (tables, chunks)."""
         tables, chunks = [], []
         for label in find_clips(self.dataset).labels:
             catalog, digest = write_catalog(self.dataset, label, self.folder)
@@ -94,7 +94,7 @@ class Stage:
         return tables, chunks
 
     def embed(self, inputs=None, checkpoint=None, threads=2):
-        """Run both stages; return the labels that were embedded, told by the parts that are new."""
+        """Run both stages; return the labels whose embeddings were computed."""
         before = self.parts()
         tables, chunks = inputs or self.prepare()
         checkpoint = checkpoint or self.vggish.v1
@@ -132,13 +132,13 @@ def stage(tmp_path, vggish_files):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Batches of 4 in place of 64, for tests of what is embedded rather than of the values."""
+    """Batches of 4 instead of 64, for tests that do not compare values."""
     if importlib.util.find_spec("tensorflow"):
         monkeypatch.setattr("wavspec.vggish.BATCH_SIZE", 4)
 
 
 def clean_build(stage, folder):
-    """The outputs of another stage on the same dataset, which has nothing to go by."""
+    """The outputs of another stage on the same dataset, without earlier results."""
     clean = Stage(folder, stage.dataset, stage.vggish)
     clean.embed()
     return clean.outputs()
@@ -160,7 +160,7 @@ def test_each_row_is_the_embedding_of_the_clip_that_the_table_names(quick, stage
     assert embeddings.shape == (8, 128)
     assert np.isnan(embeddings[~valid]).all()
     np.testing.assert_allclose(embeddings[valid], expected, atol=1e-4 * expected.std())
-    # Or else the comparison would say little.
+    # Otherwise the comparison would prove little.
     assert expected.std() > 0.1
     assert np.ptp(expected, axis=0).min() > 1e-3 * expected.std()
 
@@ -287,11 +287,11 @@ def changed(folder, **tensors):
 REFUSED_CHECKPOINTS = {
     "V1 cut short": (
         lambda vggish, folder: truncated(vggish.v1, folder, 0),
-        "v1.ckpt is no whole TensorFlow checkpoint",
+        "v1.ckpt is not a complete TensorFlow checkpoint",
     ),
     "V2 index cut short": (
         lambda vggish, folder: truncated(vggish.v2, folder, 0),
-        "v2.ckpt is no whole TensorFlow checkpoint",
+        "v2.ckpt is not a complete TensorFlow checkpoint",
     ),
     "V2 data cut short": (
         lambda vggish, folder: truncated(vggish.v2, folder, 1),
@@ -299,7 +299,7 @@ REFUSED_CHECKPOINTS = {
     ),
     "not a checkpoint": (
         lambda vggish, folder: [vggish.pca],
-        "pca.npz is no whole TensorFlow checkpoint",
+        "pca.npz is not a complete TensorFlow checkpoint",
     ),
     "other names": (
         lambda vggish, folder: save_v1(folder / "other.ckpt", {"other/weights": np.ones(1)}),
@@ -315,7 +315,7 @@ REFUSED_CHECKPOINTS = {
     ),
     "NaN": (
         lambda vggish, folder: changed(folder, biases=np.full(64, np.nan, np.float32)),
-        r"vggish/conv1/biases, float32 of shape \[64\] expected, holds NaN",
+        r"vggish/conv1/biases, float32 of shape \[64\] expected, has NaN",
     ),
 }
 
@@ -356,13 +356,15 @@ def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
     np.savez(path, pca_eigen_vectors=np.eye(128), pca_means=np.ones((128, 1)))
     load_pca(path)
     os.truncate(path, bytes_left)
-    with pytest.raises(JobError, match=r"no whole \.npz file of pca_eigen_vectors, pca_means"):
+    with pytest.raises(
+        JobError, match=r"not a complete \.npz file of pca_eigen_vectors, pca_means"
+    ):
         load_pca(path)
 
 
 def test_who_does_not_ask_for_embeddings_needs_nothing_for_them(workflow):
     assert "embeddings" not in workflow.planned()
-    # TensorFlow as where it is not installed.
+    # As if TensorFlow were not installed.
     shadow = workflow.folder / "shadow"
     shadow.mkdir()
     (shadow / "tensorflow.py").write_text("raise ModuleNotFoundError('No module tensorflow')")
@@ -387,7 +389,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
         ending = file.partition(".ckpt")[2]
         os.symlink(file, f"{settings['vggish_checkpoint']}{ending}")
     output = workflow.snakemake("embeddings", **settings).stdout
-    assert "6 embeddings, 3 of 3 labels embedded anew" in output
+    assert "6 embeddings, 3 of 3 labels newly computed" in output
     log = (workflow.results / "logs" / "embed.log").read_text()
     for text in ("TensorFlow 2", "2 threads", "6 of 6 clips embedded"):
         assert text in log
@@ -398,7 +400,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
     assert outputs(workflow) == stage.outputs()
     assert workflow.planned("embeddings", **settings) == set()
 
-    # Neither records nor times decide, but for a stage of a second.
+    # Records and modification times are ignored, except by a stage of a second.
     shutil.rmtree(workflow.folder / ".snakemake")
     copied = workflow.folder / "copied"
     workflow.results = shutil.copytree(workflow.results, copied, copy_function=shutil.copy)
@@ -413,7 +415,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
     stage.embed()
     assert outputs(workflow) == stage.outputs()
 
-    # What does not touch the values embeds nothing.
+    # Changes that do not affect the values recompute nothing.
     embedded = (workflow.results / "wavfile_embed.dat").stat()
     workflow.dataset = workflow.dataset.rename(tmp_path / "moved")
     assert workflow.run("embeddings", **settings) == {"tables", "embeddings"}

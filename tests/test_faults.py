@@ -1,6 +1,6 @@
-"""Interrupted runs, a full disk, a dataset in motion and results changed by hand.
+"""Interrupted runs, a full disk, a dataset that changes, and results changed by hand.
 
-KILLS=30 python -m pytest tests/test_faults.py tries thirty kills in place of a few.
+KILLS=30 python -m pytest tests/test_faults.py tries thirty kills instead of a few.
 """
 
 import errno
@@ -50,7 +50,7 @@ def finished_chunks(output):
 
 
 def recovers(workflow, output):
-    """See that the next run ends with the right bytes, and redoes no chunk that was finished."""
+    """Check that the next run is right, and does not recompute finished chunks."""
     before = workflow.written()
     process = workflow.snakemake(check=False)
     if process.returncode:
@@ -61,7 +61,7 @@ def recovers(workflow, output):
     for job in finished_chunks(output):
         assert after[job] == before[job]
     assert workflow.outputs() == workflow.expected()
-    # A name stands for a whole file, and what is not whole has not been left behind.
+    # All files are complete, and no unfinished ones are left.
     labels = len(list(workflow.dataset.iterdir()))
     assert sorted(path.name for path in workflow.results.iterdir()) == [
         *("README.md", "catalog", "catalog.csv", "catalog.json", "chunks", "invalid.csv"),
@@ -102,12 +102,12 @@ def test_a_run_killed_before_it_noted_that_a_job_is_done(tmp_path, script):
 
 @pytest.fixture
 def large(tmp_path):
-    """The workflow with so many clips that their concatenation takes a while."""
+    """The workflow with enough clips for a long concatenation."""
     return Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", clips=500))
 
 
 def parts(workflow):
-    """The unfinished file that is to become the spectrograms."""
+    """The unfinished file of the spectrograms."""
     return list(workflow.results.glob(".concatenate.*.unfinished/*"))
 
 
@@ -117,7 +117,7 @@ def test_a_run_killed_while_it_concatenates(large):
     output = kill_group(process)
     assert len(finished_chunks(output)) == 3
     spectrograms = large.results / "wavfile_spec.dat"
-    # On a slow machine the signal may come too late, but never to a part of the file.
+    # On a slow machine the signal may come too late, but the file is never partial.
     assert not spectrograms.exists() or spectrograms.stat().st_size == 1500 * 96 * 64 * 8
     recovers(large, output)
 
@@ -177,7 +177,7 @@ def test_what_a_killed_job_left_is_removed_with_the_label_that_it_was_for(tmp_pa
 
 
 def jobs_of(process, script):
-    """The running processes of a script that this run of Snakemake has started."""
+    """The running processes of a script, started by this run of Snakemake."""
     jobs = []
     for job in psutil.Process(process.pid).children():
         with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
@@ -213,7 +213,7 @@ def test_two_runs_at_once_do_not_mix(workflow):
 
 @pytest.fixture
 def small_disk(workflow):
-    """The workflow with its results on a file system of its own, and a function to size that."""
+    """The workflow with its results on a separate file system, and a function to resize it."""
     workflow.results.mkdir(exist_ok=True)
 
     def resize(kilobytes, option=""):
@@ -261,16 +261,16 @@ def test_a_broken_environment_ends_the_run_and_is_no_fault_of_the_clips(workflow
     assert not (workflow.results / "invalid.csv").read_text().count("\n") > 1
 
 
-# A dataset in motion
+# A dataset that changes
 
 
 def started(workflow):
-    """Whether the first job has begun, which has yet to look at the clips."""
+    """Whether the first job has started; it has not read the clips yet."""
     return (workflow.results / "logs").exists()
 
 
 def cataloged(workflow):
-    """Whether the catalogs are whole; the jobs that read clips have yet to start."""
+    """Whether the catalogs are complete; the jobs that read clips have not started yet."""
     return (workflow.results / "catalog.csv").exists()
 
 
@@ -283,7 +283,7 @@ def said_run_again(workflow):
 
 
 def run_during(workflow, *changes):
-    """Run the workflow, which must not end well; make each (moment, change) during the run."""
+    """Run the workflow, which must fail; make each (moment, change) during the run."""
 
     def watch():
         for moment, change in changes:
@@ -373,7 +373,7 @@ def test_a_folder_replaced_by_a_file_during_the_run_is_a_changed_clip(tmp_path):
 
 
 class WithoutPrivileges(Workflow):
-    """The workflow under a user who may not read every file, as root may."""
+    """The workflow as a user without root's permission to read every file."""
 
     def command(self, *arguments, **config):
         drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
@@ -385,7 +385,7 @@ def deny_by_mode(clip):
 
 
 def deny_by_acl(clip):
-    """Let an access control list deny the clip to this user, while its mode is still 0644."""
+    """Deny this user the clip by an access control list, with mode 0644."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a clip to another user, to be denied it then")
     os.chown(clip, 65_534, -1)
@@ -525,7 +525,7 @@ def test_two_runs_heal_a_damaged_chunk_or_table(built, kind):
     process = built.snakemake(check=False)
     assert process.returncode == 1
     assert "It was removed: run again" in process.stdout
-    if kind == "table of another label":  # one refused table a run, and here there are two
+    if kind == "table of another label":  # a run removes one damaged table, and here there are two
         built.snakemake(check=False)
     built.snakemake()
     assert built.outputs() == built.expected()

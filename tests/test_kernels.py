@@ -1,7 +1,7 @@
-"""Bit for bit the original's values under every kernel of OpenBLAS and any number of threads.
+"""The original's values, bit for bit, with every kernel of OpenBLAS and any number of threads.
 
-OpenBLAS picks a kernel for the processor. OPENBLAS_CORETYPE names another, and is read once, when
-numpy is imported: each test here runs a Python of its own.
+OpenBLAS selects a kernel for the processor. OPENBLAS_CORETYPE selects another one. It is read when
+numpy is imported, so each test here runs a separate Python.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """A folder of noise from 1e-4 of full scale to all of it; of all lengths, some of them long."""
+    """A folder of noise, from 1e-4 of full scale to full scale, in many lengths."""
     folder = tmp_path_factory.mktemp("clips")
     rng = np.random.default_rng(1)
     lengths = [15_600, 15_760, 15_920, 16_000, 30_959, 144_000, 960_000]
@@ -68,7 +68,7 @@ def digest(folder):
 
 
 def environment(kernel, threads=1):
-    """The variables with which Python takes this kernel of OpenBLAS, or with "" its own choice."""
+    """The environment variables that select this kernel of OpenBLAS, or with "" the default."""
     variables = {
         **os.environ,
         "OPENBLAS_NUM_THREADS": str(threads),
@@ -79,7 +79,7 @@ def environment(kernel, threads=1):
 
 
 def under_kernel(function, folder, *arguments, **options):
-    """What function(folder) of this module returns in a Python of its own, as its text."""
+    """The result of function(folder) of this module in a separate Python, as text."""
     code = f"import sys, test_kernels as t, pathlib; print(t.{function}(pathlib.Path(sys.argv[1])))"
     process = subprocess.run(
         [sys.executable, "-c", code, folder],
@@ -110,14 +110,14 @@ def test_several_threads_give_the_bits_of_one(clips, kernel):
 
 
 def write_expected_outputs(folder):
-    """Write what the notebook makes of folder/dataset to files in `folder`."""
+    """Write the notebook's results for folder/dataset to files in `folder`."""
     spectrograms, table = expected_outputs(folder / "dataset", "../dataset")
     (folder / "expected.dat").write_bytes(spectrograms)
     (folder / "expected.csv").write_bytes(table)
 
 
 def test_a_run_under_another_kernel_gives_the_originals_bits(tmp_path):
-    # The oldest runs on every processor, and no processor of today has it as its own.
+    # The oldest kernel runs on every processor, and is not the default of a current one.
     workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset"))
     workflow.environment = environment("Prescott")
     workflow.snakemake()

@@ -1,4 +1,4 @@
-"""Clips of any length: `long_clips: cut` makes a row of each of the original's examples."""
+"""Clips of any length: with `long_clips: cut`, each of the original's examples is a row."""
 
 import csv
 import os
@@ -27,7 +27,7 @@ def chunk_of(dataset, folder, settings, threads=1):
 
 
 def original(path):
-    """All examples that the original front end makes of a file at any rate."""
+    """All examples of a file at any sample rate by the original front end."""
     samples, rate = soundfile.read(path, dtype="int16")
     samples = samples / 32768.0
     samples = samples if samples.ndim == 1 else np.mean(samples, axis=1)
@@ -37,7 +37,7 @@ def original(path):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """A label of clips of no example to nine, in several formats."""
+    """A label of clips with zero to nine examples, in several formats."""
     label = tmp_path / "dataset" / "no"
     lengths = [15_599, 15_600, 30_959, 30_960, 46_319, 46_320, 144_000, 16_000]
     for number, samples in enumerate(lengths):
@@ -47,7 +47,7 @@ def dataset(tmp_path):
     soundfile.write(label / "r8000.wav", noise[:30_000, 0], 8_000, subtype="PCM_16")
     soundfile.write(label / "pcm_24.wav", noise[:, 0], 16_000, subtype="PCM_24")
     soundfile.write(label / "three_channels.wav", noise, 16_000, subtype="PCM_16")
-    # More than is read at once.
+    # Longer than one read.
     soundfile.write(label / "large.wav", noise.repeat(4, axis=0)[:, 0], 16_000, subtype="PCM_16")
     (label / "broken.wav").write_bytes(b"RIFF")
     return tmp_path / "dataset"

@@ -1,4 +1,4 @@
-"""A fault of the machine ends a label's job, and is never taken for a fault of a clip."""
+"""Faults of the machine: the label's job fails, and no clip becomes invalid."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def fault(number, call, file, end, after=0):
 
 
 class Label:
-    """A label of one plain clip, one that libsndfile decodes, and one that has no file."""
+    """A label of a plain clip, a clip that libsndfile decodes, and a link to nothing."""
 
     def __init__(self, folder):
         self.dataset = folder / "dataset"
@@ -89,7 +89,7 @@ FAILS = ["EIO", "EMFILE", "ENFILE", "ENOMEM", "ETIMEDOUT", "ESTALE"]
         ("gone.wav", "open", 0, "EIO"),
         ("24_bits.wav", "open", 0, "EIO"),
         *[("plain.wav", "read", 0, name) for name in ("EIO", "ESTALE")],
-        # The plain reader reads once. What follows is libsndfile: first the header.
+        # The first read is that of the plain reader. Later ones are libsndfile's, first the header.
         *[("24_bits.wav", "read", after, "EIO") for after in range(8)],
     ],
 )

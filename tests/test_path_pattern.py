@@ -1,4 +1,4 @@
-"""What a clip's path says: which files are clips, their labels, speakers and sides."""
+"""`path_pattern`: which files are clips, their labels, speakers and sides."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ def labels_of(dataset, *path_pattern):
 
 
 def rows_of_the_page():
-    """The rows of the table in docs/datasets.md: name, and what stands as code in other columns."""
+    """The rows of the table in docs/datasets.md: the name, and the code in the other columns."""
     page = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
     _, table = page.split("| data set |")
     for line in table.splitlines()[2:]:
@@ -143,7 +143,7 @@ def test_only_a_folder_that_is_called_like_audio_is_taken_for_a_clip(tmp_path):
 
 
 class Unreachable:
-    """An os.DirEntry of a link whose end cannot be looked at."""
+    """An os.DirEntry of a link with an inaccessible target."""
 
     path = "yes/1.wav"
 
@@ -200,7 +200,7 @@ def test_a_dataset_without_wav_files_is_refused(tmp_path, files, message):
 
 def test_a_side_that_is_none_is_refused(tmp_path):
     dataset = make_files(tmp_path, ["fold1/yes/1.wav", "Train/yes/1.wav"])
-    with pytest.raises(JobError, match=r"'split' takes 'fold1' from 'fold1/yes/1.wav'"):
+    with pytest.raises(JobError, match=r"'split' is 'fold1' in 'fold1/yes/1.wav'"):
         find_clips(os.fspath(dataset), r"(?P<split>[^/]+)/(?P<label>[^/]+)/\d\.wav")
 
 

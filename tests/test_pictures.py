@@ -1,4 +1,4 @@
-"""The pictures show what the tables and chunks hold, for any labels and clips."""
+"""The pictures match the tables and chunks, for any labels and clips."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ OUTPUTS = {
 
 
 def chunks_of(dataset, labels, folder):
-    """Make the tables and chunks of `labels` in `folder`; return the two lists."""
+    """Write the tables and chunks of `labels` into `folder`; return the two lists."""
     folder.mkdir()
     tables, chunks = [], []
     for label in labels:
@@ -164,7 +164,7 @@ def test_counts_of_one_bin_are_stacked():
 
 
 def bars_of(axes):
-    """What the bars of each outcome show: {outcome: [(left end, length) for each label]}."""
+    """The bars of each outcome: {outcome: [(left end, length) for each label]}."""
     return {
         bars.get_label(): [(bar.get_x(), bar.get_width()) for bar in bars]
         for bars in axes.containers

@@ -1,4 +1,4 @@
-"""What a run says that it will do and why, and what it refuses before it begins."""
+"""The plan that a run prints, and its checks before it starts."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from wavspec.run.plan import LabelPlan, Plan
 
 
 def other_dataset(folder):
-    """A dataset that has a label's name, but no clip, in common with that of the fixtures."""
+    """A dataset with a label, but no clip, in common with that of the fixtures."""
     for number, label in enumerate(("no", "up")):
         write_wav(folder / label / "other.wav", seed=50 + number)
     return folder
@@ -66,7 +66,7 @@ def test_a_dataset_that_changes_is_no_other(built, change):
 
 
 def test_a_copied_dataset_of_which_a_clip_is_left_is_no_other(built, tmp_path):
-    # Without the times of files.
+    # Without modification times.
     built.dataset = shutil.copytree(built.dataset, tmp_path / "copy", copy_function=shutil.copyfile)
     all_new_but_one(built.dataset)
     built.snakemake("--dry-run")
@@ -101,7 +101,7 @@ def test_room_is_needed_for_what_is_missing_alone(tmp_path):
 
 
 def reasons(workflow, **config):
-    """What a dry run says of why labels are computed, as {reason: labels}."""
+    """The reasons to compute labels from the output of a dry run, as {reason: labels}."""
     output = workflow.snakemake("--dry-run", **config).stdout
     [line] = re.findall(r"^\d+ of \d+ labels to compute: (.*)$", output, re.MULTILINE)
     return {reason: labels for labels, reason in re.findall(r"([\w, ]+) \((.*?)\)(?:; |$)", line)}

@@ -1,4 +1,4 @@
-"""The project's own promises: versions that agree, and a README whose words work."""
+"""The project: versions that agree, and a README whose commands work."""
 
 import os
 import re
@@ -92,7 +92,7 @@ def test_make_refuses_a_path_that_snakemake_cannot_run_in(tmp_path, name):
     clone = tmp_path / name
     shutil.copytree(ROOT / "requirements", clone / "requirements")
     shutil.copy(ROOT / "Makefile", clone)
-    # The first of the lines is ours, the second is what make says of any failure.
+    # The first line is ours, the second one is make's.
     command = ["make", f"PYTHON={sys.executable}"]
     offline = {**os.environ, "PIP_NO_INDEX": "1"}
     run = subprocess.run(command, cwd=clone, env=offline, capture_output=True, text=True)

@@ -1,12 +1,12 @@
 """Random changes of the dataset, the results, the code and the runs, one after another.
 
-After each run that ends well, the outputs are those that the original front end gives. CI tries a
+After each successful run, the outputs equal those of the original front end. CI tries a
 few seeds. For sixty of them, with a hundred changes each:
 
     SEEDS=60 CHANGES=100 python -m pytest tests/test_random_changes.py
 
-A seed makes the same changes each time, and a failed one has its changes in the report. It does not
-decide what kills and changes during a run meet there, which depends on the machine.
+A seed makes the same changes each time, and the report of a failure lists them. The effect of kills
+and of changes during a run also depends on the machine.
 """
 
 import os
@@ -53,13 +53,13 @@ class RandomChanges:
         self.fresh_names = 0
 
     def change(self):
-        """Make one change, which may be a run that ends somehow."""
+        """Make one change, which can be a run with any end."""
         change = self.random.choice(ALL_CHANGES)
         print(change.__name__)
         change(self)
 
     def choose(self, options):
-        """Choose one, and tell it to the reader of a report."""
+        """Choose one, and print it for the report."""
         chosen = self.random.choice(options)
         print("   ", chosen)
         return chosen
@@ -81,12 +81,12 @@ class RandomChanges:
         return sorted(self.dataset.rglob("*.wav"))
 
     def write_clip(self):
-        """Add a clip or give one other content, often of the same size, with a new or old mtime."""
+        """Add or replace a clip, often with the same size, with a new or old mtime."""
         clip = self.dataset / self.choose(NAMES)
         in_place, is_old = self.choose([True, False]), self.choose([True, False])
         written = self.write_sound(clip if in_place else self.fresh())
         if is_old:
-            # No two alike: what alters neither path, size nor mtime is not seen.
+            # All different: without a change of path, size or mtime, nothing is noticed.
             mtime = self.random.randrange(10**18)
             os.utime(written, ns=(mtime, mtime))
         clip.parent.mkdir(exist_ok=True)
@@ -117,7 +117,7 @@ class RandomChanges:
             clip.rename(aside)
 
     def put_clips_back(self):
-        """Put them back where they were, over others that are there by now."""
+        """Put them back to their places, replacing others."""
         for clip in self.folder.glob("aside/*/*"):
             back = self.dataset / clip.relative_to(self.folder / "aside")
             back.parent.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ class RandomChanges:
         self.short_clips = {"invalid": "pad", "pad": "invalid"}[self.short_clips]
 
     def config(self):
-        # Of a moved dataset, no clip may be left that the results are of.
+        # After a move, the results and the dataset may have no clip in common.
         return {"short_clips": self.short_clips, "replace_results": "true"}
 
     # The results
@@ -146,7 +146,7 @@ class RandomChanges:
         self.results = self.results.rename(self.fresh())
 
     def copy_results(self):
-        """Go on in a copy, as by cp -a or cp -r."""
+        """Continue in a copy, as by cp -a or cp -r."""
         self.wait_for_orphans()
         copy = self.choose([shutil.copy2, shutil.copy])
         self.results = shutil.copytree(self.results, self.fresh(), copy_function=copy)
@@ -157,7 +157,7 @@ class RandomChanges:
         shutil.copytree(self.results, self.folder / "backup")
 
     def put_back_results(self):
-        """Put an older copy in the place of the results, or lay it over them file by file."""
+        """Replace the results with an older copy, or copy it over them file by file."""
         if (self.folder / "backup").exists():
             self.wait_for_orphans()
             if self.choose(["in place", "laid over"]) == "in place":
@@ -207,7 +207,7 @@ class RandomChanges:
         return self.clone().start(**self.config())
 
     def run_to_the_end(self):
-        """Run until all is well, following what a refusal asks for, and compare."""
+        """Run until success, following the advice of error messages, and compare."""
         clone = self.clone()
         options = self.choose([[], ["--rerun-triggers", "mtime", "params", "input", "code"]])
         cores = self.choose([1, 2])
@@ -226,7 +226,7 @@ class RandomChanges:
         return clone.snakemake(*arguments, check=False, **self.config(), **options)
 
     def follow(self, output, clone):
-        """Do what the output of a run that failed asks for."""
+        """Follow the advice in the output of a failed run."""
         if "--unlock" in output:
             self.snakemake(clone, "--unlock")
         elif "clips is valid:" in output:
@@ -250,7 +250,7 @@ class RandomChanges:
         kill_group(process)
 
     def kill_snakemake_alone(self):
-        """Its jobs go on, while the next changes are made."""
+        """Its jobs continue during the next changes."""
         process = self.start()
         self.moment()
         if process.poll() is None:
@@ -278,7 +278,7 @@ class RandomChanges:
         process.communicate()
 
     def edit_code_for_a_run(self):
-        """The edited code gives other bytes. It is put back with its old mtime after the run."""
+        """The edited code gives other bytes. It is restored with its old mtime after the run."""
         moment, script, right, wrong = self.choose(EDITS)
         clone = self.clone()
         script = clone.folder / "workflow_scripts" / script

@@ -29,7 +29,7 @@ function named(elements, text) {
 }
 """
 
-# Clicks through the report as a person does.
+# Clicks through the report.
 TOUR = """
 const page = await until(() => document.querySelector(".prose"));
 const seen = {description: page.textContent};
@@ -117,7 +117,7 @@ def visit(page, script, folder):
 
 
 def report(workflow, folder):
-    """Make the report of what is there; return it."""
+    """Write the report of the present results; return it."""
     path = folder / "report.html"
     process = workflow.snakemake("--report", path)
     assert "ERROR" not in process.stdout and "WARNING/2" not in process.stdout
@@ -125,7 +125,7 @@ def report(workflow, folder):
 
 
 def seen_in(workflow, folder, *categories):
-    """What a person sees in the report: the front page, and in each category each result."""
+    """Return what the report shows: the front page, and each result of each category."""
     tour = TOUR.replace("CATEGORIES", json.dumps(categories))
     return visit(report(workflow, folder), tour, folder)
 
@@ -136,7 +136,7 @@ def test_the_report_shows_all_pictures_and_explains_them(tmp_path):
     write_wav(dataset / "猫" / "short.wav", samples=9_000)
     workflow = Workflow(tmp_path / "project", dataset)
     workflow.snakemake()
-    # The report needs no records, and the results may lie elsewhere now.
+    # The report does not need Snakemake's records, and the results can have moved.
     shutil.rmtree(workflow.folder / ".snakemake")
     workflow.results = workflow.results.rename(tmp_path / "moved")
 
@@ -156,7 +156,7 @@ def test_the_report_shows_all_pictures_and_explains_them(tmp_path):
 
 
 class FromElsewhere(Workflow):
-    """A workflow whose folders are given by their absolute paths."""
+    """A workflow with absolute paths of its folders."""
 
     def relative(self, path):
         return os.path.abspath(path)
@@ -175,7 +175,7 @@ def test_the_front_page_fits_and_holds_nothing_of_the_machine(tmp_path):
     assert seen["too_wide"] == 0
 
 
-# In place of the classifier, which takes long.
+# Instead of the classifier, which takes long.
 PICTURES_ALONE = """\
 from pathlib import Path
 
@@ -202,14 +202,14 @@ def test_the_report_shows_later_stages_that_are_up_to_date(built, tmp_path):
     for found in seen["Classifier"].values():
         assert found["caption"] and not found["noise"]
 
-    # It is part of the run without being repeated in it.
+    # It is part of the run without being repeated.
     assert built.run() == set()
     (built.results / "wavfile_spec.dat").unlink()
     assert built.run() == {"concatenate"}
     assert built.run("--forcerun", "concatenate") >= {"concatenate"}
     assert stamp.stat().st_mtime_ns == written
 
-    # One that is out of date is not part of it.
+    # A stage that is out of date is not part of it.
     write_wav(built.dataset / "no" / "new.wav")
     assert "classifier" not in built.run()
     assert "Classifier" not in report(built, tmp_path).read_text(encoding="utf-8")

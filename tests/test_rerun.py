@@ -18,7 +18,7 @@ JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
 
 def same_mtime(path, write):
-    """Run `write`, then give `path` back its mtime."""
+    """Run `write`, then restore the mtime of `path`."""
     status = path.stat()
     write()
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -66,7 +66,7 @@ def test_a_clean_build_runs_every_job_once_and_then_nothing(workflow):
 
 
 def test_a_change_in_a_label_redoes_that_label_alone(tmp_path):
-    """Each label is named after what changes in it."""
+    """Each label has the name of the change in it."""
     labels = [*CHANGES_IN_A_LABEL, "no change"]
     workflow = Workflow(tmp_path / "project", make_dataset(tmp_path / "dataset", labels))
     workflow.snakemake()
@@ -75,7 +75,7 @@ def test_a_change_in_a_label_redoes_that_label_alone(tmp_path):
     changed = {f"spectrograms {label}" for label in CHANGES_IN_A_LABEL}
     assert workflow.run() == {"catalog", *changed, *ENDS}
     assert workflow.outputs() == workflow.expected()
-    # The chunk and the catalog of the earlier state are gone.
+    # The earlier chunk and catalog are deleted.
     for label in labels:
         assert workflow.chunk(label).exists() and workflow.catalog(label).exists()
 

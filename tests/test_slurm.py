@@ -1,8 +1,8 @@
-"""`snakemake --profile slurm` on a real Slurm: what is submitted, and what becomes of faults.
+"""`snakemake --profile slurm` on a real Slurm: what is submitted, and faults.
 
-Which jobs ran is told by Slurm's own records and by which outputs were written. Nothing in the
-workflow knows of these tests: a job is caught in the middle of its work by a label of many clips
-that take long to resample, and is held there by stopping its process.
+The tests see from Slurm's records and from the outputs which jobs ran. Nothing in the
+workflow is changed for these tests: a job is caught in the middle of its work by a label of clips
+that take long to resample, and its process is stopped there.
 """
 
 import importlib.util
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="only root can start Slurm's daemons"),
 ]
 
-# What may go wrong on the way through sbatch, srun and two command lines.
+# Characters that sbatch, srun and two command lines could misread.
 AWKWARD_LABELS = [
     *("a b", "it's", 'q"q', "$HOME", "x,y=z", "100%", "-n", "zoë", "猫", "007", "a;b&c", "*")
 ]
@@ -76,13 +76,13 @@ class OnCluster(Workflow):
     def command(self, *arguments, cores=None, **config):
         command = super().command(*arguments, **config)
         start = command.index("--cores")
-        # The tests' time is mostly spent waiting for the next question after a job's status.
+        # The tests mostly wait for the next status check of a job.
         profile = ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1"]
         return [*command[:start], *profile, *command[start + 2 :]]
 
     @contextmanager
     def running(self, *arguments):
-        """Start Snakemake, and give it as it runs; it does not outlive the `with`."""
+        """Yield a running Snakemake; it ends with the `with`."""
         with (self.folder / "terminal").open("w") as terminal:
             process = subprocess.Popen(
                 self.command(*arguments),
@@ -121,7 +121,7 @@ class OnCluster(Workflow):
                     files = [Path(file.path) for file in process.open_files() if file.mode != "r"]
                 except psutil.Error:
                     continue
-                # An unfinished chunk has no name of its own yet: the job's log names the label.
+                # An unfinished chunk has a temporary name: the job's log names the label.
                 if any(file.parent.parent == self.results / "chunks" for file in files):
                     logs = {file for file in files if file.parent.name == "spectrograms"}
                     for log in logs:
@@ -163,7 +163,7 @@ class Watch(threading.Thread):
 
 
 def make_slow_dataset(folder, labels):
-    """Write labels of one clip many times that takes long to resample: some seconds in all."""
+    """Write labels of many copies of a clip that takes long to resample: some seconds in all."""
     samples = np.random.default_rng(0).normal(0, 0.1, (60_000, 2))
     for label in labels:
         (folder / label).mkdir(parents=True)
@@ -192,7 +192,7 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
     assert len({job.node for job in submissions}) >= 2
 
     write_wav(workflow.dataset / "a b" / "0.wav", seed=7)
-    # On a file system, too, that shows what a node wrote only some seconds later.
+    # Also on a file system that shows a node's files only some seconds later.
     late = workflow.folder / "late"
     cluster.after_each_job(
         f"mkdir {late} || exit 0; cd {workflow.results}/chunks; mv 'a b'.* {late}\n"
@@ -214,7 +214,7 @@ def test_a_first_run_and_one_after_a_clip_changed(cluster, tmp_path):
 
 
 def test_what_changes_while_jobs_wait_changes_no_name(cluster, tmp_path):
-    """Nodes are told what the run is to make, and do not look at the dataset to name it."""
+    """Nodes get the names of outputs from the main process, and do not read the dataset."""
     dataset = make_dataset(tmp_path / "dataset")
     lists = {side: dataset / f"{side}_list.txt" for side in ("validation", "testing")}
     for clip, file in enumerate(lists.values()):
@@ -289,7 +289,7 @@ def test_every_kind_of_lost_job_runs_again(cluster, tmp_path):
         *4 * [("COMPLETED", "2000M", "4:00")],
         ("COMPLETED", "1000M", "20:00"),
     ]
-    # The lines that say so are those of errors: a submission's has its log in brackets.
+    # Only lines of errors: the line of a submission has its log in brackets.
     named = re.findall("^ *log: (.*)/([0-9]+).log ", workflow.terminal(), re.MULTILINE)
     assert set(first.values()) == {job for _, job in named}
     assert all(os.path.exists(f"{folder}/{job}.log") for folder, job in named)

@@ -1,4 +1,4 @@
-"""The front end: bit for bit the original's values, and a word for every file it refuses."""
+"""The front end: the original's values, bit for bit, and a reason for every invalid file."""
 
 import csv
 import io
@@ -158,7 +158,7 @@ UNREADABLE = {
     "an MP4 file": b"\0\0\0\x1cftypM4A \0\0\2\0" + bytes(range(256)),
     "an AAC file": b"\xff\xf1\x50\x80\x2e\x7f\xfc" + bytes(500),
     "a WebM or Matroska file": b"\x1a\x45\xdf\xa3\x9fB\x86\x81\1" + bytes(200),
-    "the header announces no samples, but 32000 bytes follow": HEADER + bytes(32_000),
+    "the header gives no samples, but 32000 bytes follow": HEADER + bytes(32_000),
     "Format not recognised": b"no audio",
 }
 
@@ -248,7 +248,7 @@ def test_absurd_headers_ask_for_no_memory(tmp_path):
 
 
 def test_plain_files_are_read_as_the_decoder_reads_them(tmp_path):
-    """Whatever byte of the header is changed, and any length: the answer is libsndfile's."""
+    """With any byte of the header changed, and any length, the result is libsndfile's."""
     path = tmp_path / "clip.wav"
     whole = write_wav(path, samples=16_000).read_bytes()
     damaged = [

@@ -20,7 +20,7 @@ from wavspec.run.errors import JobError
 from wavspec.sides import side_by_rule, speaker_in_name
 from wavspec.summary import check_some_valid, loading_lines, sides_in_words
 
-# The sides of some speakers of Speech Commands, which its own lists give.
+# The sides of some speakers in the lists of Speech Commands.
 OFFICIAL = {
     "wow/026290a7_nohash_1.wav": "validation",
     "bed/026290a7_nohash_0.wav": "validation",
@@ -65,7 +65,7 @@ def write_lists(dataset, validation="", testing=""):
 
 
 def which_set(name):
-    """The published rule, as TensorFlow's input_data.py and torchaudio have it."""
+    """The published rule, as in TensorFlow's input_data.py and torchaudio."""
     hashed = hashlib.sha1(re.sub(r"_nohash_.*$", "", os.path.basename(name)).encode()).hexdigest()
     percentage = (int(hashed, 16) % (2**27 - 1 + 1)) * (100.0 / (2**27 - 1))
     if percentage < 10:

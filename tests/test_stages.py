@@ -1,4 +1,4 @@
-"""Stages: how one is added, which code counts for it, and that damaged outputs are made again."""
+"""Stages: how to add one, the code that it depends on, and the repair of damaged outputs."""
 
 import ast
 import json
@@ -98,11 +98,11 @@ def test_a_stage_is_a_script_a_rule_and_an_include(built):
     assert "The mean lengths are in results/means.csv" in built.snakemake("-R", "means").stdout
 
 
-# Which code counts
+# The code of a stage
 
 
 def imported_by(path, scripts):
-    """Yield the full names of the modules that a file may import, and of names in modules."""
+    """Yield the full names of the modules, and of names in modules, that a file may import."""
     package = path.parent.relative_to(scripts).parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -115,7 +115,7 @@ def imported_by(path, scripts):
 
 
 def walk(stage, scripts=SCRIPTS):
-    """Return the files that a stage's script imports, itself among them, and all other names."""
+    """Return the files that a stage's script imports, including itself, and all other names."""
     files, others, waiting = set(), set(), [scripts / f"{stage}.py"]
     while waiting:
         path = waiting.pop()
@@ -167,7 +167,7 @@ def later():
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
-    """The module `code`, as in another folder of scripts."""
+    """The module `code` for another folder of scripts."""
 
     def forget():
         for function in (code.code_of, code.pins, code.made_by):
@@ -197,7 +197,7 @@ def test_imports_of_all_forms_are_found(fresh):
 
 @pytest.mark.parametrize("path", [*SCRIPTS.rglob("__init__.py")], ids=lambda path: path.parent.name)
 def test_packages_hold_no_code_of_their_own(path):
-    """It would count for no stage."""
+    """No stage would depend on it."""
     assert [type(node) for node in ast.parse(path.read_text()).body] == [ast.Expr]
 
 
@@ -331,7 +331,7 @@ def test_a_log_takes_all_letters_in_any_locale(tmp_path):
 
 
 def outputs_of(workflow):
-    """Return {stage: list of its output files}, as the stamps have them."""
+    """Return {stage: list of its output files} from the stamps."""
     outputs = {}
     for stamp in workflow.results.glob("stamps/*.json"):
         files = json.loads(stamp.read_text(encoding="utf-8"))["outputs"]
@@ -374,7 +374,7 @@ def test_every_damage_of_every_output_is_noticed(built):
 
 @pytest.mark.parametrize("number", range(len(DAMAGES)))
 def test_one_run_makes_damaged_outputs_again(built, number):
-    """A file of each stage, and another one with each damage."""
+    """A file of each stage, another one for each kind of damage."""
     outputs = outputs_of(built)
     right = content(file for files in outputs.values() for file in files)
     damaged = {stage: files[number % len(files)] for stage, files in outputs.items()}

@@ -1,4 +1,4 @@
-"""What a person sees on the terminal: few lines, warnings last, and why a run failed at the end."""
+"""The terminal: few lines, warnings last, and the cause of a failure at the end."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ from workflow import ROOT, Workflow, wait_until
 PROFILE = "profiles/default/config.yaml"
 COLUMNS, ROWS = 80, 24
 
-# A stage that takes long, in place of the classifier, and prints as TensorFlow does.
+# A slow stage instead of the classifier, which prints like TensorFlow.
 LONG_STAGE = """\
 import os
 import time
@@ -49,7 +49,7 @@ if "snakemake" in globals():
 
 
 def of_a_person(folder, labels=("go", "no", "yes"), clips=1):
-    """The workflow as a person has it, with the progress bar."""
+    """The workflow with the progress bar, as for a user."""
     workflow = Workflow(folder / "project", make_dataset(folder / "dataset", labels, clips))
     (workflow.folder / PROFILE).write_bytes((ROOT / PROFILE).read_bytes())
     return workflow
@@ -86,7 +86,7 @@ class Terminal:
         return self.screen.history.top
 
     def read(self):
-        """Show what the run has written since; return whether it can write more."""
+        """Show new output of the run; return whether it can write more."""
         try:
             self.stream.feed(os.read(self.output, 2**16))
         except OSError:  # the last process that could write is gone
@@ -99,7 +99,7 @@ class Terminal:
             assert self.read() and time.monotonic() < deadline, self.lines()
 
     def last_lines(self):
-        """The lines that stand there when the run has ended."""
+        """The lines on the terminal at the end of the run."""
         while self.read():
             pass
         os.close(self.output)
@@ -113,7 +113,7 @@ def squeezed(lines):
 
 
 def after(line, lines):
-    """What stands below the last line that begins with `line`."""
+    """The lines below the last one that begins with `line`."""
     [*_, place] = [number for number, text in enumerate(lines) if text.startswith(line)]
     return lines[place + 1 :]
 
@@ -167,7 +167,7 @@ def test_a_run_of_30_labels_takes_few_lines(tmp_path):
 
     (person.dataset / "word07" / "0.wav").unlink()
     (person.dataset / "word07" / "1.wav").write_bytes(b"")
-    # A label without valid clips is no reason to refuse the others.
+    # A label without valid clips does not make the run fail.
     to_a_file = run_in_a_pipe(person)
     assert "1 of 30 labels to compute: word07 (clips: 1 new, 1 gone)" in to_a_file
     assert len(to_a_file) <= 40 and not any("\x1b" in line for line in to_a_file)
@@ -255,7 +255,7 @@ Error in rule {rule}:
 
 
 def described(folder, failures):
-    """Return what is said at the end of a run in which these (rule, log) failed."""
+    """Return the message at the end of a run in which these (rule, log) failed."""
     snakemake_log = folder / "snakemake.log"
     snakemake_log.write_text("".join(FAILURE.format(rule=rule, log=log) for rule, log in failures))
     return describe(snakemake_log)
@@ -305,7 +305,7 @@ def test_failures_are_told_once_and_few(tmp_path):
 
 
 def test_rules_of_a_workflow_that_uses_this_one(tmp_path):
-    """There, the names of the rules have a prefix, and rules that are not ours may fail."""
+    """In such a workflow, rule names have a prefix, and other rules can fail."""
     label = tmp_path / "logs" / "spectrograms" / "no.0123456789ab.log"
     label.parent.mkdir(parents=True)
     for log in (label, tmp_path / "count.log"):

@@ -1,6 +1,6 @@
 """The workflow from elsewhere: as a module of another workflow, and from another folder.
 
-The copy of the project stands for one that is installed for all: nothing may be written into it.
+The copy of the project is read-only, as if installed for all users.
 """
 
 import re
@@ -32,7 +32,7 @@ JOBS = {
 
 
 class Elsewhere(Workflow):
-    """Snakemake called from a folder that is not the project's."""
+    """Snakemake, called in another folder than the project's."""
 
     arguments = ()
 
@@ -128,7 +128,7 @@ QUESTIONS = ["--dry-run", "--summary", "--list", "--lint", "--dag"]
 
 
 def test_questions_change_no_file(elsewhere):
-    """Asked before the first run, and when labels, clips, chunks and outputs were changed."""
+    """Before the first run, and after changes of labels, clips, chunks and outputs."""
     elsewhere.arguments = ("--snakefile", elsewhere.project / "Snakefile")
     config = {"dataset": "clips", "results": "derived/spectrograms"}
 

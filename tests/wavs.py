@@ -1,4 +1,4 @@
-"""Real WAV files for the tests, and what the original front end and the notebook make of them."""
+"""WAV files for the tests, and their results by the original front end and the notebook."""
 
 import importlib.util
 import os
@@ -18,7 +18,7 @@ SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
 
 
 def folder_of(variable, meaning):
-    """Return the folder that an environment variable names, and a mark that skips without it."""
+    """Return the folder in an environment variable, and a mark that skips if it is not set."""
     folder = os.environ.get(variable)
     reason = f"set {variable} to {meaning} to run this test"
     return Path(folder or "."), pytest.mark.skipif(not folder, reason=reason)
@@ -43,7 +43,7 @@ def write_wav(path, seed=0, samples=16_000, rate=16_000):
 
 
 def riff(data, tag=1, channels=1, rate=16_000, bits=16):
-    """The bytes of a WAV file with any format fields, true or not."""
+    """The bytes of a WAV file with any format fields, right or wrong."""
     block = channels * bits // 8
     fields = struct.pack("<HHIIHH", tag, channels, rate, rate * block % 2**32, block % 2**16, bits)
     chunks = b"WAVEfmt \x10\0\0\0" + fields + b"data" + struct.pack("<I", len(data)) + data
@@ -105,9 +105,9 @@ def log_mel_examples(samples):
 def expected_outputs(dataset, as_configured=None):
     """The bytes of (wavfile_spec.dat, wavfile_df.csv) for a dataset of plain, readable clips.
 
-    Made as the notebook made them: the original front end, one clip after another, and pandas.
+    Computed as in the notebook: with the original front end, one clip after another, and pandas.
     """
-    import pandas as pd  # not for all who import this module: it takes as long as the rest
+    import pandas as pd  # slow, and not needed by all who import this module
 
     found = [path for path in dataset.rglob("*") if path.suffix.lower() == ".wav"]
     paths = sorted(found, key=lambda path: (path.parent.name, str(path.relative_to(dataset))))

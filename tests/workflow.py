@@ -26,7 +26,7 @@ STAGES = {
 
 
 class Workflow:
-    """A copy of the project in a folder of its own, to run Snakemake in."""
+    """A copy of the project in a separate folder, to run Snakemake in."""
 
     environment = None  # that of the tests
     stages = STAGES  # those whose jobs count
@@ -50,7 +50,7 @@ class Workflow:
         self.results = folder / "results"
 
     def command(self, *arguments, cores=2, **config):
-        # Relative, so that the workflow takes a copy of it all for the same.
+        # Relative, to give a copy of everything the same paths.
         folders = {"dataset": self.as_configured(), "results": self.relative(self.results)}
         config = {**folders, **config}
         pairs = [f"{key}={value}" for key, value in config.items()]
@@ -64,18 +64,18 @@ class Workflow:
         return self.relative(self.dataset)
 
     def expected(self):
-        """The outputs that a clean build of the dataset gives, see `expected_outputs`."""
+        """The outputs of a clean build of the dataset, see `expected_outputs`."""
         return expected_outputs(self.dataset, self.as_configured())
 
     def snakemake(self, *arguments, check=True, cores=2, **config):
-        """Run Snakemake to its end; return the finished process, its output as one text."""
+        """Run Snakemake; return the finished process, with its output as one text."""
         command = self.command(*arguments, cores=cores, **config)
         process = run(command, self.folder, self.environment or os.environ)
         assert not check or process.returncode == 0, process.stdout
         return process
 
     def start(self, *arguments, **config):
-        """Start Snakemake in a process group of its own; return the process."""
+        """Start Snakemake in a new process group; return the process."""
         return subprocess.Popen(
             self.command(*arguments, **config),
             cwd=self.folder,
@@ -92,9 +92,9 @@ class Workflow:
         return {job for job in jobs if job.split()[0] in self.stages}
 
     def run(self, *arguments, **config):
-        """Run Snakemake; return the jobs that ran, told by which outputs were written.
+        """Run Snakemake; return the jobs that ran, found from the outputs that were written.
 
-        The dry run before it must have named the same, and have changed no file.
+        A dry run before it must print the same jobs and change no file.
         """
         files = self.files()
         planned = self.planned(*arguments, **config)
@@ -118,7 +118,7 @@ class Workflow:
             "{}": "stamps/*.json",
         }.items():
             for path in self.results.glob(pattern):
-                # A stamp that was found damaged has a number behind its digest.
+                # After damage, the new stamp has a number after its digest.
                 name = re.match(r"(.*?)\.[0-9a-f]{12}\.", path.name)[1]
                 state = path.name, path.stat().st_mtime_ns
                 written.setdefault(job.format(name), set()).add(state)
@@ -141,7 +141,7 @@ class Workflow:
 
 
 def run(command, folder, environment, seconds=300):
-    """Run a command in `folder` to its end; return the finished process, its output as one text."""
+    """Run a command in `folder`; return the finished process, with its output as one text."""
     with tempfile.NamedTemporaryFile("r", errors="surrogateescape") as output:
         if command[0] == SNAKEMAKE:
             request = {

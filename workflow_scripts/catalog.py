@@ -1,4 +1,4 @@
-"""The dataset's clips to a table for each label, and a table of the labels."""
+"""Write a catalog of the clips of each label, and a table of the labels."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,14 @@ LABELS_FIELDS = ["label", "digest", "clips"]
 def write_catalogs(clips, names, catalogs, labels):
     """Write each label's clips to its catalog, in row order, and all labels to a table.
 
-    A label's clips may have changed since its digest was computed. The catalog then holds what is
-    there now, and the label's spectrograms job refuses it.
+    If a label's clips have changed since its digest was computed, the catalog has the present ones,
+    and the label's spectrograms job fails.
 
     Args:
         clips: {label: [Clip, ...]}, see `dataset.find_clips`.
         names: list of the catalogs' names, `{label}.{digest}`.
-        catalogs: list of CSV files to write, one for each label. Their columns are Clip's fields.
-            The dataset's folder is not in them, so moving it does not change them.
+        catalogs: list of CSV files to write, one for each label, with Clip's fields as columns.
+            Paths are relative to the dataset, so moving it does not change them.
         labels: CSV file to write: label (as in the names of files), digest, number of clips.
     """
     clips = {file_name_of(label): clips[label] for label in clips}

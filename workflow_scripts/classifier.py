@@ -1,8 +1,8 @@
 """A classifier of spoken words, trained on the spectrograms or on their embeddings.
 
-It learns from the training clips, the validation clips choose its epoch, and the testing clips are
-looked at once, at the end. Each speaker is on one side only, so the accuracy on the testing clips
-is the one to expect for people whom the classifier has never heard.
+It trains on the training clips, the validation clips choose the best epoch, and the testing clips
+are used once, at the end. Each speaker is on one side only, so the accuracy on the testing clips is
+an estimate for new speakers.
 """
 
 import os
@@ -22,34 +22,34 @@ from wavspec.run.job import closing, job, warn
 
 
 def classify(inputs, config, threads, backup, outputs):
-    """Train a classifier, test it, and write the model and an account of it.
+    """Train and test a classifier, and write the model, its metrics and predictions.
 
-    The same inputs, configuration and threads give the same results on the same machine, also if
-    the training was killed and resumed.
+    The same inputs, configuration and threads give the same results on the same machine, even if
+    the training was interrupted and resumed.
 
     Args:
         inputs: object with the attributes
             examples: file of raw float64, C order: (N, 96, 64) spectrograms or (N, 128) embeddings;
             spectrograms: file of the spectrograms, for the page of doubtful clips;
             clips, split: CSV files, see `examples.read_clips`.
-        config: dictionary of the workflow's configuration; `classifier` and `split` are read.
-        threads: how many TensorFlow may use.
-        backup: folder that keeps the training from epoch to epoch, see `training.train`. Its name,
-            `training.{digest}`, must change with anything else that is given here. It is removed
-            at the end.
+        config: dictionary of the workflow's configuration; `classifier` and `split` are used.
+        threads: number of threads for TensorFlow.
+        backup: folder for a backup of each epoch, see `training.train`. Its name,
+            `training.{digest}`, must change if any other argument changes. It is removed at the
+            end.
         outputs: object with the attributes
             model: .keras file to write. It takes (n, 96, 64) log-mel examples or (n, 128)
                 embeddings, and returns (n, labels) probabilities;
             metrics: JSON file, see `account.accuracies` and `account.speed`;
             predictions: CSV file, see `account.predictions_of`;
             history: CSV file, see `training.train`;
-            learning_curve, confusion_matrix: lists of pictures, of types that matplotlib knows;
+            learning_curve, confusion_matrix: lists of pictures, in formats that matplotlib writes;
             doubtful: HTML file, see `doubtful.write_page`.
 
     Raises:
-        JobError: the files do not belong together, a valid clip's example is not finite, a word of
-            the configuration is not in the dataset, there are fewer than two labels to tell apart,
-            or a side has no clip.
+        JobError: the files have different numbers of rows, a valid clip's example is not finite, a
+            word of the configuration is not in the dataset, there are fewer than two classes, or a
+            side has no clip.
     """
     # Not at the top of the file: TensorFlow takes seconds to import.
     from wavspec.classifier import account, doubtful, network, training
@@ -62,7 +62,7 @@ def classify(inputs, config, threads, backup, outputs):
     left_out = assign_targets(clips, settings["words"], config["split"], options.seed)
     classes = sorted(set(clips.target) - {""})
     if missed := [label for label in left_out if label != BACKGROUND]:
-        warn(f"the classifier leaves out, without a valid training clip: {', '.join(missed)}")
+        warn(f"the classifier leaves out labels without a valid training clip: {', '.join(missed)}")
 
     targets = pd.Index(classes).get_indexer(clips.target)  # -1 where there is none
     rows = {side: np.flatnonzero((targets >= 0) & (clips.split == side)) for side in SIDES}
@@ -98,7 +98,8 @@ def classify(inputs, config, threads, backup, outputs):
 
 
 if "snakemake" in globals():
-    # Keras may be configured for another framework, and TensorFlow takes all of a GPU's memory.
+    # Keras may be configured for another framework. By default, TensorFlow takes all of a GPU's
+    # memory.
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     folder = os.path.dirname(snakemake.output.model)
@@ -110,5 +111,5 @@ if "snakemake" in globals():
         classify(snakemake.input, snakemake.config, snakemake.threads, backup, outputs)
         closing(
             f"In {folder}: model.keras, metrics.json, predictions.csv, confusion_matrix.png, "
-            "learning_curve.png. doubtful.html plays the clips whose label the classifier doubts."
+            "learning_curve.png. doubtful.html has the clips whose label gets a low probability."
         )

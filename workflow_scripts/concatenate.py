@@ -1,4 +1,4 @@
-"""All labels' chunks to one array, `wavfile_spec.dat`."""
+"""Concatenate the chunks of all labels into one array, `wavfile_spec.dat`."""
 
 import errno
 import fcntl
@@ -18,8 +18,8 @@ CANNOT_COPY_RANGE = {errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP}
 def concatenate(chunks, spectrograms):
     """Write the spectrograms of all clips, label after label.
 
-    No byte of a spectrogram passes through Python: the kernel copies the chunks, and on file
-    systems that can (XFS, btrfs) the copy shares their blocks.
+    The kernel copies the chunks, without passing the data through Python. On XFS and btrfs, the
+    copy shares their blocks.
 
     Args:
         chunks: list of .npy files, one for each label, in row order.
@@ -27,7 +27,7 @@ def concatenate(chunks, spectrograms):
 
     Raises:
         ChunkError: a chunk is damaged.
-        OSError: a chunk cannot be read, or the file system lacks the room for the file.
+        OSError: a chunk cannot be read, or the file does not fit on the file system.
     """
     rows = sum(checked_rows(chunk) for chunk in chunks)
     with open(spectrograms, "wb", buffering=0) as target:
@@ -42,10 +42,10 @@ def concatenate(chunks, spectrograms):
 
 
 def checked_rows(chunk):
-    """Return how many rows a chunk has.
+    """Return the number of rows of a chunk.
 
     Raises:
-        ChunkError: it is damaged. It is removed, so the next run makes it again.
+        ChunkError: it is damaged. It is removed, so the next run computes it again.
     """
     try:
         return check_chunk(chunk)
@@ -65,13 +65,13 @@ def shares_blocks(source, target):
 
 
 def append(source, target):
-    """Copy all from the position of `source` to that of `target`, unbuffered files both."""
+    """Copy the rest of `source` to the position of `target`; both are unbuffered files."""
     try:
         while os.copy_file_range(source.fileno(), target.fileno(), 2**30):
             pass
     except (AttributeError, OSError) as error:
-        # macOS has no copy_file_range, and it does not work between all file systems. The copy
-        # continues where it stopped.
+        # macOS has no copy_file_range, and some pairs of file systems do not support it. Continue
+        # from the present position.
         if getattr(error, "errno", errno.ENOSYS) not in CANNOT_COPY_RANGE:
             raise
         shutil.copyfileobj(source, target, 2**20)

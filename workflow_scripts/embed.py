@@ -1,8 +1,8 @@
-"""All valid spectrograms through VGGish: an embedding of 128 numbers for each row.
+"""Compute the VGGish embedding, 128 numbers, of each valid spectrogram.
 
 One process embeds all labels, because TensorFlow takes seconds to load. It keeps a file of
-embeddings for each label, whose name says what they were made of. A later run embeds only the
-labels that changed.
+embeddings for each label, with a digest of what they depend on in its name. A later run embeds only
+the labels that changed.
 """
 
 import os
@@ -40,26 +40,26 @@ class Weights(NamedTuple):
 def embed(labels, weights, threads, embeddings, pca):
     """Write the embeddings of all rows, in the order of the array.
 
-    Of a label, only the embeddings are in memory as a whole.
+    The spectrograms of a label are read in batches; only its embeddings are in memory at once.
 
     Args:
-        labels: list of LabelToEmbed, in row order. Files of embeddings that do not exist are
-            written; those that do are up to date, which their names say.
+        labels: list of LabelToEmbed, in row order. Missing files of embeddings are written;
+            existing ones are up to date.
         weights: the Weights.
-        threads: how many TensorFlow may use.
-        embeddings: file to write: raw float64, C order, (N, 128), NaN where the clip is invalid.
-        pca: .npy file to write: (N, 128) uint8, see `postprocess`; zeros where it is invalid.
+        threads: number of threads for TensorFlow.
+        embeddings: file to write: raw float64, C order, (N, 128), NaN for invalid clips.
+        pca: .npy file to write: (N, 128) uint8, see `postprocess`; zeros for invalid clips.
 
     Raises:
-        JobError: the checkpoint or the PCA parameters are not VGGish's, or a valid clip has NaN or
-            infinite values in its spectrogram or embedding.
+        JobError: the checkpoint or the PCA parameters are not those of VGGish, or a valid clip has
+            NaN or infinite values in its spectrogram or embedding.
         OSError: a file cannot be read or written.
     """
     axes, means = load_pca(weights.pca_params)
     missing = [label for label in labels if not label.kept.exists()]
     print(f"{len(missing)} of {len(labels)} labels to embed")
     if missing:
-        # Not at the top: its TensorFlow takes seconds to import.
+        # Imported here, because TensorFlow takes seconds to import.
         from wavspec import vggish
 
         checkpoint = weights.checkpoint[0].removesuffix(".index")
@@ -77,14 +77,14 @@ def embed(labels, weights, threads, embeddings, pca):
                     np.save(file, rows)
     write_outputs(labels, axes, means, embeddings, pca)
     valid = sum(label.valid.sum() for label in labels)
-    closing(f"{valid:,} embeddings, {len(missing)} of {len(labels)} labels embedded anew")
+    closing(f"{valid:,} embeddings, {len(missing)} of {len(labels)} labels newly computed")
 
 
 def load_pca(path):
-    """Return the (128, 128) principal axes, one a row, and (128,) means in `path`, float64 both.
+    """Return the (128, 128) principal axes, one per row, and the (128,) means in `path`, float64.
 
     Raises:
-        JobError: they are not there, or of another shape, or not finite.
+        JobError: they are missing, of another shape, or not finite.
     """
     size = EMBEDDING_SIZE
     shapes = {"pca_eigen_vectors": [(size, size)], "pca_means": [(size,), (size, 1)]}
@@ -98,16 +98,16 @@ def load_pca(path):
                 if params[name].shape not in allowed:
                     raise JobError(f"{expected}, is of shape {params[name].shape}")
                 if not np.isfinite(params[name]).all():
-                    raise JobError(f"{expected}, holds NaN or infinite values")
+                    raise JobError(f"{expected}, has NaN or infinite values")
                 arrays.append(params[name].astype(np.float64).reshape(allowed[0]))
-    # What is no archive at all is loaded as an array, or taken for a pickle.
+    # numpy loads a file that is not an archive as an array, or as a pickle.
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise JobError(f"{path} is no whole .npz file of {', '.join(shapes)}") from error
+        raise JobError(f"{path} is not a complete .npz file of {', '.join(shapes)}") from error
     return arrays
 
 
 def embed_label(label, network, batch_size, progress):
-    """Return the (n, 128) float32 embeddings of a label, NaN where the clip is invalid.
+    """Return the (n, 128) float32 embeddings of a label, NaN for invalid clips.
 
     Args:
         label: a LabelToEmbed.
@@ -122,9 +122,9 @@ def embed_label(label, network, batch_size, progress):
     rows = np.flatnonzero(label.valid)
     for first in range(0, len(rows), batch_size):
         batch = rows[first : first + batch_size]
-        # Mapped for each batch anew, so that the pages of a large chunk do not stay in memory.
+        # A new map for each batch, to free the pages of a large chunk.
         examples = np.load(label.chunk, mmap_mode="r")[batch].astype(np.float32)
-        # Both are checked: a maximum of VGGish's turns NaN into an embedding like any other.
+        # Checked before and after: a maximum in VGGish can hide NaN.
         check_finite(examples, "spectrogram", label, batch)
         embeddings[batch] = network(examples)
         check_finite(embeddings[batch], "embedding", label, batch)
@@ -140,12 +140,12 @@ def check_finite(values, what, label, rows):
 
 
 def postprocess(embeddings, axes, means):
-    """Return (n, 128) uint8 of (n, 128) float32 embeddings, as released with AudioSet.
+    """Return (n, 128) uint8 codes of (n, 128) float32 embeddings, as released with AudioSet.
 
-    Projected on the principal axes, clipped to [-2, 2], and this range cut into 255 steps. In
-    float64, and truncated: float32 or rounding would give other codes.
+    The embeddings are projected on the principal axes, clipped to [-2, 2], and quantised to 255
+    steps. In float64 and truncated: float32 or rounding would give other codes.
     """
-    # Not BLAS, which may sum in another order when there is another number of rows.
+    # Not with BLAS, whose order of additions can depend on the number of rows.
     projected = np.einsum("ij,nj->ni", axes, embeddings - means)
     return ((np.clip(projected, -2, 2) + 2) * (255 / 4)).astype(np.uint8)
 
@@ -185,7 +185,7 @@ def labels_of(rows, chunks, folder, network):
 
 
 if "snakemake" in globals():
-    # TensorFlow's C++ would fill the log with processors' instructions and absent GPUs.
+    # TensorFlow's C++ code logs CPU instructions and missing GPUs by default.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with job(snakemake) as outputs:
         weights = Weights(snakemake.params.checkpoint, snakemake.params.pca_params)

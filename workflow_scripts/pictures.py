@@ -1,4 +1,4 @@
-"""Tables and chunks to pictures of what the clips hold, and to a page of the invalid ones."""
+"""Draw pictures of the clips, and write a page of the invalid ones."""
 
 import html
 import logging
@@ -27,13 +27,13 @@ from wavspec.rows import rows_of
 from wavspec.run.job import job
 
 MOST_LABELS = 100  # in one picture
-# The page of invalid clips stands in the report as a data: URL. Chromium shows none of over 2 MB,
-# and base64 makes it a third longer.
+# The report contains the page of invalid clips as a data: URL. Chromium's limit is 2 MB, and base64
+# adds a third.
 MOST_BYTES = 1_500_000
-BIN = 0.015  # s: the widest bins that have both bounds of validity on an edge
-LONGEST = 200 * BIN  # s: longer clips count into the last bin
+BIN = 0.015  # s: the widest bins with both bounds of validity at an edge
+LONGEST = 200 * BIN  # s: longer clips are in the last bin
 
-# The colours of Okabe and Ito, which all people can tell apart.
+# The Okabe-Ito palette, safe for colour-blind readers.
 VALID = {"valid": "#0072B2", "padded": "#56B4E9"}
 INVALID = {
     "too short": "#E69F00",
@@ -42,40 +42,41 @@ INVALID = {
     "not finite": "#000000",
 }
 STYLE = {
-    # Text, not outlines: browsers have fonts for every script. And "$" begins no formula.
+    # Text, not outlines: browsers have fonts for every script.
     "svg.fonttype": "none",
+    # "$" in a label is not a formula.
     "text.parse_math": False,
-    # The same picture has the same bytes each time.
+    # Without a fixed salt, the bytes of a picture would differ each time.
     "svg.hashsalt": "wavspec",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-SECONDS = (0.0, 0.5)  # marked below each spectrogram
-HERTZ = (250, 1000, 4000)  # and beside it
+SECONDS = (0.0, 0.5)  # ticks below each spectrogram
+HERTZ = (250, 1000, 4000)  # ticks beside it
 
 
 class LabelSummary(NamedTuple):
-    """What the pictures show of a label."""
+    """The numbers of a label in the pictures."""
 
     name: str
     outcomes: Counter  # {key of VALID or INVALID: clips}
-    lengths: Counter  # {(outcome, sample rate, samples): clips}, text as the table has it
+    lengths: Counter  # {(outcome, sample rate, samples): clips}, as text
     invalid: int  # clips
-    example: np.ndarray | None  # (96, 64) float64: its first valid clip, if there is one
+    example: np.ndarray | None  # (96, 64) float64: its first valid clip, or None
 
 
 def draw(rows, chunks, pictures, page):
-    """Draw three pictures of all clips, SVG files, and write the page of the invalid ones.
+    """Draw three pictures of all clips, and write the page of the invalid ones.
 
     Args:
         rows: DataFrame of the rows of all labels, see `rows.read_tables`.
         chunks: list of .npy files, one for each label, in row order.
-        pictures: list of SVG files to write: a valid clip of each label, how many clips are valid
-            or invalid and why, how long the clips are.
-        page: HTML file to write: the invalid clips in a table that can be searched.
+        pictures: list of SVG files to write: a valid clip of each label; the numbers of valid and
+            invalid clips; the lengths of the clips.
+        page: HTML file to write: a searchable table of the invalid clips.
     """
-    # matplotlib's fonts lack many letters. The SVG keeps text as text, for the browser's fonts.
+    # matplotlib warns about letters that its fonts lack. The browser's fonts have them.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     labels = summaries_of(rows, chunks)
@@ -101,22 +102,22 @@ def summary_of(name, table, chunk):
     lengths = Counter(zip(outcomes, table["sample_rate"], table["samples"], strict=True))
     example = None
     if table["valid"].any():
-        # A copy, so that no file stays open.
+        # A copy, to close the file.
         example = np.array(np.load(chunk, mmap_mode="r")[table["valid"].argmax()])
     return LabelSummary(name, Counter(outcomes), lengths, (~table["valid"]).sum(), example)
 
 
 def figure_of_spectrograms(labels):
-    """Return a Figure of a grid of spectrograms, one of each label.
+    """Return a Figure of a grid of spectrograms, one for each label.
 
-    All are one image in one pair of axes: a pair for each would take ten times as long to draw.
+    All are one image in one Axes object: one for each label would take ten times as long to draw.
     """
     labels = [label for label in labels if label.example is not None]
     title = "The first valid clip of each label"
     labels, title = chosen(labels, lambda label: label.outcomes.total(), title, "the most clips")
     columns = max(1, min(10, math.ceil(math.sqrt(len(labels)))))
     rows = max(1, math.ceil(len(labels) / columns))
-    # A spectrogram and the room for its label, in pixels: one for each frame and mel band.
+    # A spectrogram and the space for its label, in pixels: one per frame and mel band.
     tile_width = EXAMPLE_FRAMES + 8
     inch = tile_width / min(4, 12 / columns)
     tile_height = MEL_BANDS + round(0.25 * inch)
@@ -128,7 +129,7 @@ def figure_of_spectrograms(labels):
     bottoms = np.arange(1, rows + 1) * tile_height
     for place, label in enumerate(labels):
         left, bottom = lefts[place % columns], bottoms[place // columns]
-        # Time to the right, and high frequencies at the top.
+        # Time on the x axis, high frequencies at the top.
         tile = slice(bottom - MEL_BANDS, bottom), slice(left, left + EXAMPLE_FRAMES)
         pixels[tile] = label.example.T[::-1]
         axes.text(left, bottom - MEL_BANDS - 0.06 * inch, shortened(label.name, tile_width / inch))
@@ -137,7 +138,7 @@ def figure_of_spectrograms(labels):
         pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
     )
     times = np.add.outer(lefts, frame_at(np.array(SECONDS)))
-    # The last columns may be a spectrogram shorter: their times stand below that.
+    # The last columns can be one spectrogram shorter: their times are below it.
     whole = len(labels) - (rows - 1) * columns
     mark_times(axes, times[:whole])
     if whole < columns and rows > 1:
@@ -156,23 +157,23 @@ def figure_of_spectrograms(labels):
 
 
 def mark_times(axes, times):
-    """Mark SECONDS on the x axis of `axes` at `times`, an array of (columns, len(SECONDS))."""
+    """Set ticks for SECONDS on the x axis of `axes` at `times`, (columns, len(SECONDS))."""
     axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * len(times))
 
 
 def frame_at(seconds):
-    """Return the number of the frame, with a fraction, whose middle is at this time."""
+    """Return the (fractional) number of the frame with its middle at this time."""
     return (seconds * SAMPLE_RATE - FRAME_LENGTH / 2) / HOP_LENGTH
 
 
 def band_at(hertz):
-    """Return the number of the mel band, with a fraction, whose centre is at this frequency."""
+    """Return the (fractional) number of the mel band with its centre at this frequency."""
     lowest, highest = hertz_to_mel(MEL_MIN), hertz_to_mel(MEL_MAX)
     return (hertz_to_mel(hertz) - lowest) / (highest - lowest) * (MEL_BANDS + 1) - 1
 
 
 def figure_of_outcomes(labels):
-    """Return a Figure of how many clips of each label are valid, and how many invalid and why."""
+    """Return a Figure of the numbers of valid clips, and of invalid clips by reason, per label."""
     labels, title = chosen(
         labels,
         lambda label: label.invalid,
@@ -210,12 +211,12 @@ def figure_of_outcomes(labels):
 
 
 def figure_of_lengths(labels):
-    """Return a Figure of how long the clips are that could be read."""
+    """Return a Figure of the lengths of all clips that could be read."""
     bins = {outcome: np.zeros(round(LONGEST / BIN)) for outcome in VALID | INVALID}
     for label in labels:
         for (outcome, sample_rate, samples), clips in label.lengths.items():
             if sample_rate:
-                # Not more than a rounding error below an edge counts as on it.
+                # A length within a rounding error below an edge counts as on the edge.
                 place = int(int(samples) / int(sample_rate) / BIN + 1e-6)
                 bins[outcome][min(place, len(bins[outcome]) - 1)] += clips
     figure = Figure(figsize=(10, 4))
@@ -237,7 +238,7 @@ def figure_of_lengths(labels):
     axes.set(
         xlim=(0, LONGEST), xlabel=f"length (s); clips of over {LONGEST:g} s are in the last bin"
     )
-    # Most data sets have nearly all clips in one bin; the others are to be seen, too.
+    # Logarithmic, because most data sets have nearly all clips in one bin.
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(0.5, max(10, 2 * done.max()))
@@ -254,7 +255,7 @@ def axes_at(figure, *box):
 
 
 def chosen(labels, key, title, meaning):
-    """Return the labels with the highest `key`, in row order, and the title that says so."""
+    """Return the labels with the highest `key`, in row order, and a matching title."""
     if len(labels) <= MOST_LABELS:
         return labels, title
     highest = sorted(range(len(labels)), key=lambda place: -key(labels[place]))[:MOST_LABELS]
@@ -263,7 +264,7 @@ def chosen(labels, key, title, meaning):
 
 
 def shortened(name, inches):
-    """Return as much of a label's `name` as so many inches have room for."""
+    """Return as much of a label's `name` as fits into `inches`."""
     room = int(12 * inches)
     return name if len(name) <= room else f"{name[: room - 1]}…"
 
@@ -286,7 +287,7 @@ PAGE = """\
 {rows}</tbody>
 </table>
 <script>
-  // A row is shown if it holds every word that is searched.
+  // Show the rows that contain every word of the search.
   const rows = [...document.getElementById("rows").rows];
   const texts = rows.map(row => row.textContent.toLowerCase());
   document.getElementById("search").oninput = event => {{
@@ -303,7 +304,7 @@ PAGE = """\
 
 
 def page_of_invalid(rows):
-    """Return an HTML page with a table of the invalid clips, and a search in it."""
+    """Return an HTML page with a searchable table of the invalid clips."""
     columns = ["path", "reason", "detail", "sample_rate", "channels", "samples"]
     lines, room = [], MOST_BYTES - len(PAGE)
     for row in rows[columns].itertuples(index=False):

@@ -1,4 +1,4 @@
-"""A label's clips to one chunk: their log-mel examples, and a table of which are valid and why."""
+"""Compute the log-mel examples of a label's clips, and a table with the outcome of each clip."""
 
 import os
 import sys
@@ -20,35 +20,35 @@ PART = 512  # clips that a thread works on at once
 
 
 def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
-    """Write the log-mel examples of the clips in `catalog`, and what became of each clip.
+    """Write the log-mel examples of the clips in `catalog`, and a table with their outcomes.
 
-    Memory grows with the number of rows by those of catalog and table alone. A clip of many
-    examples adds its own samples and examples.
+    Memory grows only with the rows of catalog and table. A clip of many examples adds its samples
+    and examples.
 
     Args:
-        dataset: the folder that the catalog's paths lie below.
+        dataset: the folder of the dataset; paths in the catalog are relative to it.
         catalog: CSV file of a label's clips, see `chunk.clips_of`.
         chunk: .npy file to write: (n, 96, 64) float64, the examples of each clip, or one row of
-            zeros where it is invalid. Its name must carry what `code.label_digest` says of these
-            clips and of the code that runs.
-        table: CSV file to write, a row for each of the chunk's: the fields of chunk.TableRow.
+            zeros for an invalid clip. Its name must have the digest `code.label_digest` of these
+            clips and the present code.
+        table: CSV file to write, with the fields of chunk.TableRow for each row of the chunk.
         settings: {"short_clips": "invalid" or "pad", "long_clips": "invalid" or "cut"}, see
             `audio.read_clip`.
-        threads: how many to use. The bytes do not depend on it.
+        threads: number of threads. The outputs do not depend on it.
 
     Returns:
         Counter of the clips that are "valid", of each reason to be invalid, and of the "examples".
 
     Raises:
-        ClipChangedError: a clip is not the file that the catalog describes.
+        ClipChangedError: a clip does not have the size and mtime in the catalog.
         ChunkError: catalog, code or configuration have changed since the digest was computed.
-        MachineError: a clip cannot be read, and not because of what it holds.
+        MachineError: a clip cannot be read for a reason outside of the file.
         JobError: an output cannot be written.
     """
     try:
         clips = clips_of(catalog, digest_in(chunk), settings)
     except ChunkError:
-        # It would be refused again. The next run writes it anew.
+        # The next run would fail in the same way; without the catalog, it writes a new one.
         Path(catalog).unlink(missing_ok=True)
         raise
     cut = settings["long_clips"] == "cut"
@@ -69,7 +69,7 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
         open(chunk_part, "wb", buffering=0) as file,
     ):
         check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
-        # If a clip may have any number of rows, a part begins where the one before it ended.
+        # If clips can have several rows, a part starts at the end of the part before it.
         for part_rows in mapped(write_part, range(0, len(clips), PART), 1 if cut else threads):
             rows += part_rows
         write_at(file.fileno(), 0, chunk_header(len(rows)))
@@ -85,7 +85,7 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
 
 
 def mapped(function, arguments, threads):
-    """Yield function(argument) of each of the arguments, in order, from this many threads."""
+    """Yield function(argument) for each argument, in order, computed by several threads."""
     if threads == 1:
         yield from map(function, arguments)
         return
@@ -105,7 +105,7 @@ def write_rows(dataset, clips, settings, file, first, batch):
             batch.samples[place, : len(used)] = used
             batch.samples[place, len(used) :] = 0.0
         examples = batch.log_mel()[: len(some)]
-        # A few samples of each tell most that are not faint, in a hundredth of the time.
+        # A few samples of each suffice to exclude most clips, in a hundredth of the time.
         may_be_faint = np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
         offset = HEADER_BYTES + (first + len(rows)) * ROW_BYTES
         for place, (row, used, rest) in enumerate(some):
@@ -119,14 +119,14 @@ def write_rows(dataset, clips, settings, file, first, batch):
 
 
 def write_at(file, offset, data):
-    """Write all of `data` at `offset` of the open `file`. A disk that gets full takes a part."""
+    """Write all of `data` at `offset` of the open `file`; a full disk can write only a part."""
     while data:
         written = os.pwrite(file, data, offset)
         data, offset = data[written:], offset + written
 
 
 def rows_of(dataset, clip, settings):
-    """Yield (TableRow, samples of its example, samples behind that are in none) for a clip."""
+    """Yield (TableRow, samples of its example, later samples that are in no example) of a clip."""
     try:
         waveform = read_clip(os.path.join(dataset, clip.path), clip[1:], **settings)
     except InvalidClipError as error:

@@ -1,4 +1,4 @@
-"""The labels' tables to `wavfile_df.csv`, the table of invalid clips, and an account of all."""
+"""Write `wavfile_df.csv`, the table of invalid clips, and the summary."""
 
 import os
 import textwrap
@@ -27,13 +27,13 @@ def write_tables(rows, clips, invalid):
     rows.loc[~rows["valid"], INVALID_COLUMNS].to_csv(invalid, index=False)
 
 
-# What the summary says of valid clips that are likely worthless, see chunk.TableRow.note.
+# Warnings about valid clips that are likely worthless, see chunk.TableRow.note.
 NOTES = {
     "silent": "silent: all samples are zero",
     "channels cancel": "nearly silent, because their channels cancel each other in the mean",
     "beyond full scale": "stored as floats far beyond [-1, 1], so they are much too loud",
     "16-bit values in 32-bit": "stored as 32-bit integers in the range of 16 bits: nearly silent",
-    "sound after the used part": "silent in the part that is used, the first 0.975 s, not after it",
+    "sound after the used part": "silent in the first 0.975 s, with sound only after this part",
 }
 
 
@@ -53,7 +53,7 @@ def warnings_about(rows):
 
 
 def account(rows, results):
-    """Return the closing words of a run, in lines.
+    """Return the lines to print at the end of a run.
 
     Args:
         rows: DataFrame of the rows of all labels with `file_name`, `speaker` and `split`.
@@ -66,7 +66,7 @@ def account(rows, results):
     padded = (clips.valid & ~clips.padded.isin(["0", ""])).sum()
     examples = rows.valid.sum()
     by_label = clips.label.value_counts()
-    # Wrapped between labels, and not between a label and its count.
+    # Wrap between labels, but not between a label and its count.
     words = ", ".join(f"{label} {n}".replace(" ", "\0") for label, n in by_label.items())
     lines = textwrap.wrap(words, 98, break_long_words=False, break_on_hyphens=False)
     return [

@@ -1,11 +1,14 @@
-"""What the workflow's scripts share about clips, spectrograms and networks, a module for each.
+"""Modules about clips, spectrograms and networks, shared by the workflow's scripts.
 
-    dataset: which clips there are, and what their names may be.
-    audio: what a WAV file holds, and whether it is valid.
-    front_end: from a waveform to log-mel examples.
-    chunk: how a label's clips and spectrograms are stored, and how damage is noticed.
-    rows: the tables of all labels, for what is made of them.
-    vggish, vggish_files: the network that makes embeddings, and the files published with it.
+    dataset, clip: find the clips and check their names.
+    sides, lists: the split into training, validation and testing.
+    audio: read audio files and check whether they are valid.
+    front_end: compute log-mel examples from a waveform.
+    chunk: store a label's clips and spectrograms, and detect damage.
+    rows: read the tables of all labels.
+    summary: parts of the summary of a run.
+    vggish, vggish_files: the network for embeddings, and its published files.
+    classifier: the classifier of spoken words.
 
-The modules in `run` steer a run. They do not count as the code that a result is made by.
+The modules in `run` control a run. Results do not depend on them.
 """

@@ -1,4 +1,4 @@
-"""WAV files: what they hold, and whether that makes examples.
+"""Reading audio files, and checking whether they are valid clips.
 
 In a notebook::
 
@@ -27,25 +27,25 @@ from .front_end import (
 )
 from .run.errors import JobError
 
-# A clip makes exactly one example if 15,600 <= samples at 16 kHz < 30,960.
+# A clip has exactly one example if 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s
-TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: a second example begins to fit
+TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: long enough for two examples
 
-# The longest clip that is cut, in samples at its own rate: 70 minutes at 16 kHz, 23 at 48 kHz. Its
-# examples are computed from all of it, as float64: half a gigabyte, and as much again to resample.
+# The longest clip that is cut, in samples at its original rate: 70 minutes at 16 kHz, 23 at 48 kHz.
+# It is kept in memory as float64: half a gigabyte, and as much again to resample.
 MAX_SAMPLES = 2**26
 
-# Above any audio interface's rate. A larger number in a header is damage, and believing it would
-# let one clip of "one second" ask for gigabytes.
+# Above the rate of any audio interface. A larger number in a header is damage, and a clip of "one
+# second" at such a rate would take gigabytes.
 MAX_SAMPLE_RATE = 768_000  # Hz
-# What libsndfile says of a stream whose header does not tell its length.
+# libsndfile's length of a stream if the header does not contain it.
 UNKNOWN_LENGTH = 2**63 - 1
 SFE_MALLOC_FAILED = 17  # libsndfile's error code for too little memory
 
-# Errors of opening a file that are its own and come again. Any other is the machine's.
+# Errors of opening a file that belong to the file and recur. Others are errors of the machine.
 LASTING = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
 GONE = {errno.ENOENT, errno.ENOTDIR}
-NO_FILE = ("", "")  # size and mtime of what is no regular file
+NO_FILE = ("", "")  # size and mtime of anything but a regular file
 
 # The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The
 # first `%b` is the number of bytes that follow it, the second the number of bytes of samples.
@@ -57,14 +57,14 @@ READ_AT_ONCE = 2**20  # bytes
 
 MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 
-# Peaks in 16-bit steps that tell a valid clip that is likely worthless.
-FAINT = 100  # nothing to be heard: -50 dB of full scale
-CLEAR = 1000  # something: -30 dB
-FAR_BEYOND = 10 * FULL_SCALE  # floats that are not in [-1, 1], but 16-bit values, it may be
+# Peaks, in 16-bit steps, of valid clips that are likely worthless.
+FAINT = 100  # -50 dB of full scale: inaudible
+CLEAR = 1000  # -30 dB: audible
+FAR_BEYOND = 10 * FULL_SCALE  # floats far outside of [-1, 1], such as 16-bit values
 
 
 class AudioFormat(NamedTuple):
-    """What a WAV file's header says of it."""
+    """The format in an audio file's header."""
 
     sample_rate: int  # Hz
     channels: int
@@ -72,7 +72,7 @@ class AudioFormat(NamedTuple):
 
 
 class Waveform(NamedTuple):
-    """What was decoded of a WAV file."""
+    """The decoded content of an audio file."""
 
     samples: np.ndarray  # (n,), mono, in 16-bit steps; int16 or float64
     format: AudioFormat
@@ -82,12 +82,12 @@ class Waveform(NamedTuple):
 
 
 class InvalidClipError(ValueError):
-    """A clip that does not make exactly one example, or none where long clips are cut.
+    """A clip that does not have exactly one example; if long clips are cut, at least one.
 
     Attributes:
         reason: `too short`, `too long`, `unreadable` or `not finite`.
         detail: what was found, in words.
-        format: the clip's AudioFormat, or None where its header could not be read.
+        format: the clip's AudioFormat, or None if its header could not be read.
     """
 
     def __init__(self, reason, detail, format=None):
@@ -105,7 +105,7 @@ class ClipChangedError(JobError):
 
 
 class MachineError(JobError):
-    """The machine failed to read or decode a clip, which says nothing about the clip."""
+    """The machine failed to read or decode a clip; the clip itself may be valid."""
 
     def __init__(self, path, error):
         cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -116,8 +116,8 @@ def wavfile_to_examples(path):
     """Return the (examples, 96, 64) float64 log-mel examples of a WAV file of any length.
 
     Raises:
-        InvalidClipError: the file cannot be decoded, or holds NaN or infinite samples.
-        MachineError: the file cannot be read: there is none, or the disk or the memory fails.
+        InvalidClipError: the file cannot be decoded, or has NaN or infinite samples.
+        MachineError: the file does not exist, or a disk or memory error occurs.
     """
     return examples_of(read_waveform(path).samples)
 
@@ -126,17 +126,17 @@ def read_clip(path, expected=None, short_clips="invalid", long_clips="invalid"):
     """Return the Waveform of a valid clip, at 16 kHz.
 
     Args:
-        path: the WAV file.
-        expected: what the file's size in bytes and its mtime in ns must be, both blank text where
-            no regular file that may be read is expected. None if anything is expected.
-        short_clips: "pad" if a clip of under 15,600 samples is valid if it has any, or "invalid".
+        path: the audio file.
+        expected: the expected size in bytes and mtime in ns, both "" if no regular, readable file
+            is expected. None to accept any.
+        short_clips: "pad" if a clip of 1 to 15,599 samples is valid, or "invalid".
         long_clips: "cut" if a clip of more than one example is valid, or "invalid".
 
     Raises:
-        InvalidClipError: the clip is not valid, with the reason. No content of a file raises
-            anything else, and a too long one is told by its header, not by decoding it.
-        ClipChangedError: the file is not what was expected.
-        MachineError: the file cannot be read now, for a reason that lies outside of it.
+        InvalidClipError: the clip is not valid, with the reason. Any content of a file raises only
+            this. A too long clip is recognised from its header, without decoding it.
+        ClipChangedError: the file does not have the expected size and mtime.
+        MachineError: the file cannot be read now, for a reason outside of the file.
     """
     waveform = read_waveform(path, expected, long_clips)
     length = len(waveform.samples)
@@ -147,13 +147,13 @@ def read_clip(path, expected=None, short_clips="invalid", long_clips="invalid"):
 
 
 def read_waveform(path, expected=None, long_clips=None):
-    """Return the Waveform of a WAV file, at 16 kHz.
+    """Return the Waveform of an audio file, at 16 kHz.
 
-    Mono files of integers at 16 kHz give int16 samples, any others float64. VGGish reads 16-bit
-    integers, and so does this. Only stored floats are multiplied by 32,768 instead.
+    The samples are int16 for mono files of integers at 16 kHz, otherwise float64. As in VGGish,
+    files are read as 16-bit integers. Only stored floats are multiplied by 32,768 instead.
 
     Raises:
-        InvalidClipError: the file cannot be decoded, holds NaN or infinite samples, or is too long,
+        InvalidClipError: the file cannot be decoded, has NaN or infinite samples, or is too long,
             see `limit_of`.
         ClipChangedError: `expected`, a pair of size and mtime in ns, does not describe the file.
         MachineError: see `read_clip`.
@@ -164,7 +164,7 @@ def read_waveform(path, expected=None, long_clips=None):
             try:
                 waveform = read_samples(file, long_clips)
             finally:
-                # After the reading, and also if it failed: the clip may be just being written.
+                # After reading, even if it failed: another program may be writing the clip.
                 if expected and expected != state_of(os.fstat(file)):
                     raise ClipChangedError(path)
         finally:
@@ -176,9 +176,9 @@ def read_waveform(path, expected=None, long_clips=None):
 
 
 def open_clip(path, expected):
-    """Return the file descriptor of a clip that is opened for reading."""
+    """Open a clip for reading; return the file descriptor."""
     try:
-        # Without O_NONBLOCK, opening a FIFO would wait for ever for its writer.
+        # Without O_NONBLOCK, opening a FIFO would wait forever for its writer.
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in GONE and expected not in (None, NO_FILE):
@@ -193,7 +193,7 @@ def state_of(status):
 
 
 def read_samples(file, long_clips):
-    """Return the Waveform of an open file descriptor, at the file's own rate."""
+    """Return the Waveform of an open file descriptor, at the file's sample rate."""
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         raise InvalidClipError("unreadable", "not a regular file")
@@ -222,24 +222,24 @@ def read_samples(file, long_clips):
 
 
 def what_it_is(content, file_size):
-    """Return what a file without audio is, in words, or None, from its size and first bytes."""
+    """Describe a file without audio by its size and first bytes; return None if unknown."""
     if not file_size:
         return "an empty file"
     if content.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself: run `git lfs pull`"
     if content[4:8] == b"ftyp":
-        return "an MP4 file (as .m4a), not WAV: convert it, such as with ffmpeg"
+        return "an MP4 file (as .m4a), not WAV: convert it, for example with ffmpeg"
     if content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
-        return "an AAC file, not WAV: convert it, such as with ffmpeg"
+        return "an AAC file, not WAV: convert it, for example with ffmpeg"
     if content.startswith(b"\x1a\x45\xdf\xa3"):
-        return "a WebM or Matroska file, not WAV: convert it, such as with ffmpeg"
+        return "a WebM or Matroska file, not WAV: convert it, for example with ffmpeg"
     start = content.find(b"data\0\0\0\0", 12) + 8
     if content[:4] in (b"RIFF", b"RIFX") and start >= 20:
         # A chunk may follow a `data` that is empty indeed. Its name is text.
         name = content[start : start + 4]
         if not (name.isascii() and name.decode().isprintable()):
             return (
-                f"the header announces no samples, but {file_size - start} bytes follow: "
+                f"the header gives no samples, but {file_size - start} bytes follow: "
                 "the recorder did not close the file"
             )
     return None
@@ -265,10 +265,9 @@ class Buffered(Lenient, io.BufferedReader):
 
 
 class Source(io.FileIO):
-    """An open file as libsndfile reads it, which remembers an error of a read.
+    """An open file for libsndfile that stores the error of a read.
 
-    libsndfile takes a failed read for the end of the file, and what was decoded until then for all
-    that there is.
+    libsndfile treats a failed read as the end of the file, and returns what was decoded before.
     """
 
     error = None
@@ -285,10 +284,10 @@ class Source(io.FileIO):
 
 
 def plain_pcm(content, file_size):
-    """Return the int16 samples of a whole, plain WAV file (16-bit mono PCM, 16 kHz), or None.
+    """Return the int16 samples of a complete, plain WAV file (16-bit mono PCM, 16 kHz), or None.
 
-    This is four times as quick as a decoder. A plain file has the header of 44 bytes and not one
-    byte besides the samples that it announces. All others are left to the decoder.
+    This is four times as fast as a decoder. A plain file consists of a header of 44 bytes and
+    exactly the samples that it specifies. All other files are left to the decoder.
     """
     data_size = file_size - 44
     if len(content) != file_size or data_size <= 0 or data_size % 2:
@@ -300,9 +299,9 @@ def plain_pcm(content, file_size):
 
 
 def decode(stream, long_clips=None):
-    """Return the Waveform of a binary stream that libsndfile reads, at the file's own rate.
+    """Return the Waveform of a binary stream, read by libsndfile, at the file's sample rate.
 
-    Raises as `read_waveform` does.
+    Raises: see `read_waveform`.
     """
     import soundfile
 
@@ -320,16 +319,16 @@ def decode_blocks(sound, long_clips):
     announced = 0 if sound.frames == UNKNOWN_LENGTH else sound.frames
     format = AudioFormat(sound.samplerate, sound.channels, announced)
     if format.sample_rate > MAX_SAMPLE_RATE:
-        detail = f"sample rate {format.sample_rate} Hz, at most {MAX_SAMPLE_RATE} is believed"
+        detail = f"sample rate {format.sample_rate} Hz, over {MAX_SAMPLE_RATE} is damage"
         raise InvalidClipError("unreadable", detail, format)
     limit = limit_of(long_clips, format.sample_rate)
     stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
-    # soundfile.read does this too, and it matters: an MP3 decoder has other last bits after a seek.
+    # As in soundfile.read: after a seek, an MP3 decoder gives different last bits.
     if sound.seekable():
         sound.seek(0)
-    samples, decoded = bytearray(), 0  # a bytearray grows without being copied
+    samples, decoded = bytearray(), 0  # a bytearray grows without copies
     peak = channel_peak = 0.0
-    # In blocks, because a header may announce a thousand channels, or more samples than follow.
+    # In blocks, because a header may specify a thousand channels, or more samples than follow.
     block_size = max(1, 2**18 // format.channels)
     while True:
         length = resampled_length(max(announced, decoded), format.sample_rate)
@@ -367,11 +366,11 @@ def decode_blocks(sound, long_clips):
 
 
 def limit_of(long_clips, sample_rate):
-    """Return how many samples at 16 kHz are too many for a clip at `sample_rate`.
+    """Return the number of samples at 16 kHz from which a clip at `sample_rate` is too long.
 
     Args:
-        long_clips: "invalid" if a clip may have one example; "cut" if as many as memory allows;
-            None if any number.
+        long_clips: "invalid" to allow one example, "cut" as many as fit into memory, None any
+            number.
     """
     if long_clips == "invalid":
         return TOO_LONG
@@ -394,7 +393,7 @@ def worthless(used, rest):
 
     Args:
         used: the example's samples, in 16-bit steps.
-        rest: those behind, which are in no example.
+        rest: the samples after it that are in no example.
     """
     peak = peak_of(used)
     if peak <= FAINT and len(rest) and peak_of(rest) >= CLEAR:

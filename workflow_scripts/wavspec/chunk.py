@@ -1,8 +1,8 @@
-"""How a label is kept: its catalog, its chunk of spectrograms, and the table beside the chunk.
+"""The files of a label: its catalog, its chunk of spectrograms, and the chunk's table.
 
-The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64:
-the examples of each clip, one after another, and zeros for an invalid one. Its table is a CSV file
-that describes each row of the chunk.
+The catalog is a CSV file with a row for each clip. The chunk is a .npy file, (n, 96, 64) float64,
+with the examples of all clips in order, and zeros for invalid clips. The table is a CSV file with a
+row for each row of the chunk.
 """
 
 import csv
@@ -16,8 +16,8 @@ from .front_end import EXAMPLE_SHAPE
 from .run.code import label_digest
 from .run.job import JobError
 
-# A row is 12 x 4096 bytes: behind a header of 4096, each begins on a block of the file system,
-# which can then share a chunk's blocks with the concatenation instead of copying them.
+# A row has 12 x 4096 bytes. With a header of 4096 bytes, each row starts at a block of the file
+# system, so XFS and btrfs can share the blocks with the concatenation instead of copying them.
 ROW_BYTES = 8 * EXAMPLE_SHAPE[0] * EXAMPLE_SHAPE[1]
 HEADER_BYTES = 4096
 
@@ -25,18 +25,18 @@ HEADER_BYTES = 4096
 class TableRow(NamedTuple):
     """A row of a chunk: an example of a valid clip, or the zeros of an invalid one."""
 
-    path: str  # the first three are the clip's, as its catalog has them
+    path: str  # path, size and mtime_ns as in the catalog
     size: str
     mtime_ns: str
     valid: bool
-    reason: str  # why it is invalid, see audio.InvalidClipError; blank where it is valid
+    reason: str  # why the clip is invalid, see audio.InvalidClipError, or blank
     detail: str  # what was found, in words
-    sample_rate: str  # Hz; this and the next two are blank where they could not be read
+    sample_rate: str  # Hz; like channels and samples, blank if the header could not be read
     channels: str
     samples: str  # per channel, in the file
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
-    example: int = 0  # which of the clip's, from 0
-    note: str = ""  # why it is likely worthless, though valid, see audio.worthless
+    example: int = 0  # number of the example within the clip, from 0
+    note: str = ""  # why a valid clip is likely worthless, see audio.worthless, or blank
 
 
 def settings_of(config):
@@ -45,14 +45,14 @@ def settings_of(config):
 
 
 class ChunkError(JobError):
-    """A chunk, table or catalog is not what its name says."""
+    """A chunk, table or catalog is damaged, or does not match the digest in its name."""
 
 
 def read_catalog(path):
-    """Return the list of Clips that the CSV file `path` holds, in row order.
+    """Return the list of Clips in the CSV file `path`, in row order.
 
     Raises:
-        ChunkError: the file is no catalog.
+        ChunkError: the file is not a catalog.
     """
     try:
         return [
@@ -64,10 +64,10 @@ def read_catalog(path):
 
 
 def clips_of(catalog, digest, settings):
-    """Return the Clips that the file `catalog` holds, having seen that they are of this digest.
+    """Return the Clips in the file `catalog`, and check that they have this digest.
 
     Raises:
-        ChunkError: they have another digest, or the file is damaged or gone.
+        ChunkError: they have another digest, or the file is damaged or missing.
         JobError: the file cannot be read.
     """
     try:
@@ -82,16 +82,16 @@ def clips_of(catalog, digest, settings):
 
 
 def read_rows(path, fields):
-    """Yield the rows of the CSV file `path`, lists of text, having seen that these are its fields.
+    """Yield the rows of the CSV file `path` as lists of text, and check its header row.
 
     Raises:
-        ChunkError: they are not, or a row has more or fewer.
+        ChunkError: the header row is not `fields`, or another row has more or fewer columns.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(fields):
-                raise ChunkError(f"{path} lacks the columns {', '.join(fields)}")
+                raise ChunkError(f"{path} does not have the columns {', '.join(fields)}")
             for row in rows:
                 if len(row) != len(fields):
                     raise ChunkError(
@@ -110,7 +110,7 @@ def chunk_header(rows):
 
 
 def check_chunk(chunk):
-    """Return how many rows the whole chunk in the file `chunk` has.
+    """Return the number of rows of the file `chunk`, and check that it is complete.
 
     Raises:
         ChunkError: the file is damaged.

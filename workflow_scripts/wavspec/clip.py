@@ -1,4 +1,4 @@
-"""A clip as catalogs describe it, and a label as it stands in the names of files."""
+"""Clips as listed in catalogs, and labels as parts of file names."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Clip(NamedTuple):
-    """An audio file; size and mtime are blank if there is no regular file that may be read."""
+    """An audio file; size and mtime are blank if it is not a regular, readable file."""
 
     path: str  # below the dataset folder
     size: int | str  # bytes
@@ -14,7 +14,7 @@ class Clip(NamedTuple):
 
 
 def file_name_of(label):
-    """Return `label` as part of a file's name: all but letters, digits and " .-_" as =XX bytes."""
+    """Return `label` for a file name, with all bytes but letters, digits and " .-_" as =XX."""
     return re.sub(
         r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
     )

@@ -1,16 +1,16 @@
 """The VGGish front end: from a waveform to log-mel examples of (96 frames, 64 mel bands).
 
 The steps and numbers are those of VGGish (Hershey et al., "CNN Architectures for Large-Scale Audio
-Classification", ICASSP 2017), in the order of the arithmetic:
+Classification", ICASSP 2017):
 
 1. mono, at 16 kHz;
-2. frames of 25 ms every 10 ms, each under a Hann window;
+2. frames of 25 ms every 10 ms, each multiplied by a Hann window;
 3. the magnitude of each frame's spectrum;
 4. its sum over 64 triangular mel bands;
-5. the logarithm; 96 frames make an example.
+5. the logarithm; 96 frames form an example.
 
 The values are bit for bit those of VGGish's original numpy front end on the same machine, if the
-original runs with one BLAS thread. The order of the arithmetic is therefore part of the definition.
+original runs with one BLAS thread. Therefore the order of the operations must not change.
 """
 
 import functools
@@ -35,7 +35,7 @@ LOG_OFFSET = 0.01
 EXAMPLE_FRAMES = 96
 EXAMPLE_SHAPE = (EXAMPLE_FRAMES, MEL_BANDS)
 EXAMPLE_LENGTH = FRAME_LENGTH + (EXAMPLE_FRAMES - 1) * HOP_LENGTH  # 15,600 samples: 0.975 s
-EXAMPLE_HOP_LENGTH = EXAMPLE_FRAMES * HOP_LENGTH  # 15,360 samples: examples share no frame
+EXAMPLE_HOP_LENGTH = EXAMPLE_FRAMES * HOP_LENGTH  # 15,360 samples: examples do not share frames
 
 
 def waveform_to_examples(samples, sample_rate):
@@ -43,11 +43,11 @@ def waveform_to_examples(samples, sample_rate):
 
     Args:
         samples: (n,) or (n, channels) floats, nominally in [-1, 1]. Channels are averaged.
-        sample_rate: in Hz; a waveform at another rate than 16,000 is resampled.
+        sample_rate: in Hz; if it is not 16,000, the waveform is resampled.
 
     Returns:
-        (examples, 96, 64) float64. Samples past the last whole example are not used; a waveform
-        of under 0.975 s has none.
+        (examples, 96, 64) float64. Samples after the last complete example are not used; a
+        waveform of under 0.975 s has no example.
     """
     samples = to_mono_16k(np.asarray(samples, dtype=np.float64), sample_rate)
     return examples_of(samples * FULL_SCALE)
@@ -61,19 +61,19 @@ def to_mono_16k(samples, sample_rate):
         return samples
     if not resampled_length(len(samples), sample_rate):
         return samples[:0]
-    # Its numba takes longer to import than a thousand clips to compute, and few clips need it.
+    # Importing its numba takes longer than computing a thousand clips, and few clips need it.
     import resampy
 
     return resampy.resample(samples.astype(np.float64, copy=False), sample_rate, SAMPLE_RATE)
 
 
 def resampled_length(samples, sample_rate):
-    """Return how many samples `samples` become at 16 kHz, rounded as resampy does."""
+    """Return the number of samples after resampling to 16 kHz, rounded as in resampy."""
     return int(samples * float(SAMPLE_RATE) / float(sample_rate))
 
 
 def examples_of(samples):
-    """Return the (examples, 96, 64) float64 of (n,) samples at 16 kHz, in 16-bit steps."""
+    """Return the (examples, 96, 64) float64 examples of (n,) samples at 16 kHz, in 16-bit steps."""
     waveforms = waveforms_of(samples)
     examples = np.empty((len(waveforms), *EXAMPLE_SHAPE))
     batch = ExampleBatch()
@@ -85,14 +85,14 @@ def examples_of(samples):
 
 
 def waveforms_of(samples):
-    """Return the (examples, 15600) views of (n,) samples at 16 kHz that make an example each."""
+    """Return a view of (n,) samples at 16 kHz as (examples, 15600), a row for each example."""
     if len(samples) < EXAMPLE_LENGTH:
         return samples[:0].reshape(0, EXAMPLE_LENGTH)
     return sliding_window_view(samples, EXAMPLE_LENGTH)[::EXAMPLE_HOP_LENGTH]
 
 
-# Hann, periodic as VGGish has it: the period is FRAME_LENGTH, not one less. It also brings samples
-# from 16-bit steps to [-1, 1]. That is a power of two, so that not a bit of any product changes.
+# Periodic Hann as in VGGish: the period is FRAME_LENGTH, not one less. The window also scales
+# samples from 16-bit steps to [-1, 1]. FULL_SCALE is a power of two, so this changes no bit.
 WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi / FRAME_LENGTH * np.arange(FRAME_LENGTH))) / FULL_SCALE
 
 
@@ -104,8 +104,8 @@ def hertz_to_mel(frequencies):
 def mel_weights():
     """Return the (257 bins, 64 mel bands) float64 matrix of triangular filters.
 
-    The triangles are straight in mel, peak at 1 and are not normalised by area. The DC bin belongs
-    to none.
+    The triangles are linear in mel, have a peak of 1 and are not normalised by area. The DC bin is
+    in none of them.
     """
     bins = hertz_to_mel(np.linspace(0.0, SAMPLE_RATE / 2, BINS))[:, np.newaxis]
     edges = np.linspace(hertz_to_mel(MEL_MIN), hertz_to_mel(MEL_MAX), MEL_BANDS + 2)
@@ -119,24 +119,24 @@ def mel_weights():
 
 MEL_WEIGHTS = mel_weights()
 
-# The last bit of a mel band depends on the order in which BLAS adds up its 257 products. OpenBLAS
-# goes from the lowest bin to the highest. A sum that is longer than the processor's buffer is cut,
-# and the parts are added. These are the bins where the later parts begin: on processors with
+# The last bit of a mel band depends on the order in which BLAS adds its 257 products. OpenBLAS adds
+# from the lowest bin to the highest. If a sum is longer than the processor's buffer, it is split,
+# and the parts are added. These are the bins at which the later parts begin: on processors with
 # AVX-512, on most others, on the oldest.
 CUTS = ((), (128,), (128, 192))
 
-# OpenBLAS keeps a product of so few frames in one thread: its limit is 2**18 multiplications, which
-# 15 frames stay below. Several threads would cut the sums elsewhere. The number is a multiple of 4,
-# because some processors add up the last one to three frames of a product in another order. Those
-# of the original are never part of an example, which has 96 frames.
+# OpenBLAS computes a product of so few frames in one thread: its limit is 2**18 multiplications,
+# which is more than 15 frames. Several threads would split the sums elsewhere. A multiple of 4,
+# because some processors add the last one to three frames of a product in another order. In the
+# original, these frames are never part of an example, which has 96 frames.
 WHOLE_FRAMES = 12
 
 
 def whole_product(magnitude, mel):
-    """Set `mel` (frames, 64) to `magnitude` (frames, 257) @ MEL_WEIGHTS, as the original does.
+    """Set `mel` (frames, 64) to `magnitude` (frames, 257) @ MEL_WEIGHTS, as in the original.
 
-    The original multiplies all frames of a file at once. A few at a time give the same bits, and
-    give them whatever the number of BLAS threads.
+    The original multiplies all frames of a file at once. A few frames at a time give the same bits,
+    with any number of BLAS threads.
     """
     for first in range(0, len(magnitude), WHOLE_FRAMES):
         frames = slice(first, first + WHOLE_FRAMES)
@@ -144,9 +144,9 @@ def whole_product(magnitude, mel):
 
 
 def banded_product(blocks, magnitude, mel):
-    """Set `mel` (frames, 64) to `magnitude` (frames, 257) @ MEL_WEIGHTS by the blocks of `banded`.
+    """Set `mel` (frames, 64) to `magnitude` (frames, 257) @ MEL_WEIGHTS, using blocks of `banded`.
 
-    It takes about a fifth of the time of `whole_product`.
+    This takes about a fifth of the time of `whole_product`.
     """
     for bands, parts in blocks:
         (bins, weights), *further = parts
@@ -158,9 +158,9 @@ def banded_product(blocks, magnitude, mel):
 def banded(cuts):
     """Return MEL_WEIGHTS as eight blocks (bands, [(bins, weights), ...]) of 8 bands each.
 
-    Most of the matrix is zero. A block has only the bins from its first weight to its last: what
-    it leaves out adds nothing. `cuts` are the bins at which it is cut into parts. With fewer bands
-    than 8, some processors would add up in another order.
+    Most of the matrix is zero. A block has only the bins from its first nonzero weight to its last.
+    `cuts` are the bins at which it is split into parts. With fewer than 8 bands, some processors
+    would add in another order.
     """
     edges = (0, *cuts, BINS)
     blocks = []
@@ -178,15 +178,15 @@ def banded(cuts):
 
 @functools.cache
 def mel_product(frames):
-    """Return the quickest function of (magnitude, mel) that gives the bits of `whole_product`.
+    """Return the fastest function of (magnitude, mel) that gives the bits of `whole_product`.
 
-    An experiment with noise decides, once in a process, in 3 to 5 ms. The order of the additions
-    depends on the processor, the BLAS and the shapes, but not on the values. The shapes here are
-    those of later use. So a banded product that gives the same bits for noise gives them for every
-    clip. One that adds up in another order differs in hundreds of values. Where none gives the same
-    bits, the whole product is used.
+    An experiment with noise decides, once per process, in 3 to 5 ms. The order of the additions
+    depends on the processor, the BLAS and the shapes, but not on the values, and the shapes are
+    those of later use. So if a banded product gives the same bits for noise, it gives them for
+    every clip. With another order, hundreds of values differ. If none gives the same bits, the
+    whole product is used.
     """
-    # Noise from faint to loud. numpy.random would take ten times as long, most of it to import.
+    # Noise from faint to loud. numpy.random would take ten times as long, mostly for its import.
     noise = np.frombuffer(random.Random(0).randbytes(4 * frames * BINS), dtype=np.uint32)
     loudness = np.geomspace(1e-6, 1e3, frames)[:, np.newaxis]
     magnitude = loudness * (noise / 2**32).reshape(frames, BINS)
@@ -203,9 +203,9 @@ def mel_product(frames):
 class ExampleBatch:
     """Log-mel examples of four clips at a time.
 
-    Fill `samples` (4, 15600), in 16-bit steps, then call `log_mel`. The buffers are small enough
-    for the processor's cache and are used again for every batch. Their shape never varies, so that
-    a clip's bits do not depend on how many clips stand beside it.
+    Fill `samples` (4, 15600), in 16-bit steps, then call `log_mel`. The buffers fit into the
+    processor's cache and are reused for every batch. Their shape is fixed, because a clip's bits
+    must not depend on the number of other clips.
     """
 
     SIZE = 4
@@ -214,8 +214,8 @@ class ExampleBatch:
         rows = self.SIZE * EXAMPLE_FRAMES
         self.samples = np.zeros((self.SIZE, EXAMPLE_LENGTH))
         self._frames = sliding_window_view(self.samples, FRAME_LENGTH, axis=1)[:, ::HOP_LENGTH]
-        # The window over 16 whole padded frames, zeros and all: long products of contiguous arrays
-        # take two thirds of the time of one product a frame.
+        # The window for 16 padded frames at once: long products of contiguous arrays take two
+        # thirds of the time of one product per frame.
         self._window = np.tile(np.pad(WINDOW, (0, FFT_LENGTH - FRAME_LENGTH)), 16)
         self._windowed = np.zeros((rows, FFT_LENGTH))
         self._spectrum = np.empty((rows, BINS), dtype=np.complex128)
@@ -224,7 +224,7 @@ class ExampleBatch:
         self._mel_product = mel_product(rows)
 
     def log_mel(self):
-        """Return the (4, 96, 64) float64 examples of `samples`, in a buffer that is used again."""
+        """Return the (4, 96, 64) float64 examples of `samples`, in a buffer that is reused."""
         windowed = self._windowed.reshape(self.SIZE, EXAMPLE_FRAMES, FFT_LENGTH)
         np.copyto(windowed[..., :FRAME_LENGTH], self._frames)
         windowed = self._windowed.reshape(-1, len(self._window))

@@ -1,7 +1,7 @@
 """The VGGish network in tf-slim: from log-mel examples to embeddings of 128 numbers.
 
 The network is that of Hershey et al., "CNN Architectures for Large-Scale Audio Classification"
-(ICASSP 2017), with the names of variables that its released checkpoint has. Needs TensorFlow.
+(ICASSP 2017), with the variable names of the released checkpoint. Needs TensorFlow.
 """
 
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ import tf_slim as slim
 from .front_end import EXAMPLE_SHAPE
 from .run.job import JobError
 
-# One size for every batch, the last ones padded: other shapes may take other kernels, and those
-# round differently. Larger batches are no faster and take more memory.
+# All batches have this size, the last one padded: other shapes can select kernels with different
+# rounding. Larger batches are not faster and take more memory.
 BATCH_SIZE = 64
 
 # The channels of each block of 3x3 convolutions; a 2x2 max pool follows each block.
@@ -33,25 +33,25 @@ def vggish(examples):
         net = slim.flatten(net)
         for scope in ("fc1/fc1_1", "fc1/fc1_2"):
             net = slim.fully_connected(net, 4096, scope=scope)
-        # Linear: the released weights and the PCA go with embeddings that are not rectified.
+        # Linear: the released weights and the PCA are for embeddings that are not rectified.
         return slim.fully_connected(net, 128, activation_fn=None, scope="fc2")
 
 
 @contextmanager
 def loaded(checkpoint, threads):
-    """Give the network with its weights: a function from (n, 96, 64) to (n, 128) float32 arrays.
+    """Yield the network with its weights: a function from (n, 96, 64) to (n, 128) float32 arrays.
 
-    It takes from 1 to BATCH_SIZE examples at a time. It runs on the first GPU that TensorFlow sees.
-    On processors the values do not depend on the number of threads.
+    It takes 1 to BATCH_SIZE examples at a time, and runs on the first GPU that TensorFlow finds. On
+    CPUs, the values do not depend on the number of threads.
 
     Args:
         checkpoint: a V1 checkpoint's file, or the prefix of the files of a V2 one.
-        threads: how many the processors' part of the work may take.
+        threads: number of CPU threads.
 
     Raises:
-        JobError: see `check`, which runs before anything is computed.
+        JobError: see `check`, which runs first.
     """
-    # The 10-bit products that some GPUs take for float32 would part from the published values.
+    # Some GPUs use 10-bit products for float32, which give other values than the published ones.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     options = tf.ConfigProto(
         intra_op_parallelism_threads=threads,
@@ -73,17 +73,17 @@ def loaded(checkpoint, threads):
 
 
 def check(checkpoint, variables):
-    """See that `checkpoint` holds every one of `variables`, in its shape, whole and finite.
+    """Check that `checkpoint` has all `variables`, complete, finite and of the right shape.
 
-    TensorFlow alone would notice neither another shape nor a NaN.
+    TensorFlow itself checks neither the shape nor for NaN.
 
     Raises:
-        JobError: it does not.
+        JobError: a variable is missing, damaged, of another shape, or not finite.
     """
     try:
         reader = tf.train.load_checkpoint(checkpoint)
     except (ValueError, tf.errors.OpError) as error:
-        raise JobError(f"{checkpoint} is no whole TensorFlow checkpoint: {error}") from error
+        raise JobError(f"{checkpoint} is not a complete TensorFlow checkpoint: {error}") from error
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
@@ -98,13 +98,13 @@ def check(checkpoint, variables):
         except Exception as error:  # of any type, as it comes from C++
             raise JobError(f"{expected}, cannot be read: {error}") from error
         if not finite:
-            raise JobError(f"{expected}, holds NaN or infinite weights")
+            raise JobError(f"{expected}, has NaN or infinite weights")
 
 
 def devices():
-    """Return TensorFlow's version and what the network will run on, in words."""
+    """Return TensorFlow's version and the device for the network as text."""
     gpus = [
         f"{gpu.name} ({tf.config.experimental.get_device_details(gpu).get('device_name')})"
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return f"TensorFlow {tf.version.VERSION}, on {', '.join(gpus) or 'the processors: no GPU seen'}"
+    return f"TensorFlow {tf.version.VERSION}, on {', '.join(gpus) or 'the CPU: no GPU found'}"

@@ -1,4 +1,4 @@
-"""The files that Google published with VGGish: its weights, and its PCA parameters."""
+"""The published files of VGGish: its weights and its PCA parameters."""
 
 import glob
 import os
@@ -7,10 +7,10 @@ from .run.job import JobError
 
 
 def files_of(config, key):
-    """Return the list of files that the configuration's key names, empty where there are none.
+    """Return the list of files for a configuration key, empty if there are none.
 
-    A checkpoint is one file, or in TensorFlow's V2 format several, whose names begin with the
-    configured path; its .index comes first then.
+    A checkpoint is one file, or in TensorFlow's V2 format several files whose names begin with the
+    configured path, with the .index first.
     """
     path = os.path.expanduser(config.get(key, ""))
     if os.path.isfile(path):
@@ -20,16 +20,16 @@ def files_of(config, key):
 
 
 def required_files(config, key):
-    """Return what `files_of` does; raise JobError where there are none."""
+    """Return the list of `files_of`; raise JobError if it is empty."""
     files = files_of(config, key)
     if not files:
         raise JobError(
             f"config key {key!r}: {config.get(key, '')!r} is not a file that exists. "
-            "The embeddings need VGGish's released files; README.md says where they are."
+            "Download the released files of VGGish; docs/later-steps.md has the links."
         )
     return files
 
 
 def state_of(config, key):
-    """Return what changes with the files of a key, without reading them: their sizes and times."""
+    """Return sizes and modification times of the files of a key, to detect changes."""
     return [(os.path.getsize(file), os.stat(file).st_mtime_ns) for file in files_of(config, key)]

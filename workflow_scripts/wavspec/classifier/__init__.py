@@ -1,10 +1,10 @@
-"""The classifier of spoken words, a module for each thing that must be known.
+"""The classifier of spoken words.
 
-examples: what it learns from, and for which words.
+examples: its inputs and classes.
 network: the layers.
-training: the epochs, and how a killed training resumes.
-account: how well it does, in tables and pictures.
-doubtful: a page of the clips whose label it doubts.
+training: the epochs, and resuming interrupted training.
+account: predictions, metrics and pictures.
+doubtful: a page of the clips whose label gets a low probability.
 
 Only `network` and `training` import TensorFlow, which takes seconds.
 """

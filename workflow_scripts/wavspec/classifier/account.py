@@ -1,4 +1,4 @@
-"""How well the classifier does: its predictions, metrics and pictures."""
+"""The classifier's predictions, metrics and pictures."""
 
 import json
 import platform
@@ -14,10 +14,10 @@ from .examples import SIDES
 
 
 def predictions_of(clips, classes, probabilities):
-    """Return a DataFrame with a row for each row of `clips`: what the classifier says of it.
+    """Return a DataFrame with the classifier's prediction for each row of `clips`.
 
-    Its columns are label, split, target and example, as in `clips`; then predicted,
-    probability (of the predicted class) and target_probability, missing where there is none.
+    Its columns are label, split, target and example, as in `clips`; then predicted, probability (of
+    the predicted class) and target_probability, which are missing values if there is none.
 
     Args:
         clips: DataFrame, see `examples.assign_targets`.
@@ -39,7 +39,7 @@ def write_predictions(predictions, path):
 
 
 def right_by_clip(clips, classes, probabilities):
-    """Return whether each clip of a side is named rightly by the mean of its probabilities.
+    """Return whether the mean probabilities of each clip's examples predict the right class.
 
     Args:
         clips: DataFrame of examples that have a target.
@@ -55,14 +55,14 @@ def right_by_clip(clips, classes, probabilities):
 
 
 def confusion_of(predictions, classes):
-    """Return a (classes, classes) DataFrame: testing examples of class i taken for class j."""
+    """Return a (classes, classes) DataFrame: testing examples of class i predicted as class j."""
     tested = predictions[(predictions.split == "testing") & (predictions.target != "")]
     counts = pd.crosstab(tested.target, tested.predicted)
     return counts.reindex(index=classes, columns=classes, fill_value=0)
 
 
 def macro_f1(confusion):
-    """Return the mean of the classes' F1 scores, over those that have an example."""
+    """Return the mean F1 score of the classes that have an example."""
     confusion = np.asarray(confusion)
     examples, taken_for = confusion.sum(axis=1), confusion.sum(axis=0)
     f1 = 2 * confusion.diagonal() / np.maximum(examples + taken_for, 1)
@@ -70,10 +70,10 @@ def macro_f1(confusion):
 
 
 def accuracies(clips, predictions, probabilities):
-    """Return how often the classifier is right, as a dictionary for JSON.
+    """Return the accuracies of the classifier, as a dictionary for JSON.
 
-    Accuracies are between 0 and 1. That of each class and the macro F1 are on the testing examples;
-    a class without one has the accuracy null.
+    Accuracies are between 0 and 1. The accuracy of each class and the macro F1 are on the testing
+    examples; the accuracy of a class without any is null.
 
     Args:
         clips: DataFrame, see `examples.assign_targets`.
@@ -103,13 +103,13 @@ def accuracies(clips, predictions, probabilities):
 
 
 def speed(history, examples):
-    """Return which epoch was chosen, how long the training took, and with which versions.
+    """Return the best epoch, the duration of the training, and the versions of packages.
 
     Args:
         history: DataFrame of `training.train`.
-        examples: how many training examples there are.
+        examples: number of training examples.
     """
-    seconds = history.seconds.sum()  # of the training alone, its validation included
+    seconds = history.seconds.sum()  # training and validation
     return {
         "epoch": best_epoch(history),
         "epochs": len(history),
@@ -131,7 +131,7 @@ FEW_CLIPS = 50
 
 
 def in_words(metrics):
-    """Return the accuracy on the testing clips in a sentence."""
+    """Return a sentence with the accuracy on the testing clips."""
     accuracy, clips, examples = (
         metrics[key]["testing"] for key in ("accuracy", "clips", "examples")
     )
@@ -140,7 +140,7 @@ def in_words(metrics):
         by_clip = metrics["accuracy_by_clip"]["testing"]
         tested = (
             f"{accuracy:.1%} on {examples:,} testing examples, {by_clip:.1%} on their {clips:,} "
-            "clips by the mean of a clip's examples"
+            "clips from the mean of a clip's examples"
         )
     words = len(metrics["labels"])
     few = ". With so few testing clips, this says little" if clips < FEW_CLIPS else ""
@@ -156,7 +156,7 @@ def write_metrics(metrics, path):
 
 
 def draw_learning_curve(paths, history, testing_accuracy):
-    """Draw the accuracy on training and validation examples over the epochs, and the chosen one."""
+    """Draw the accuracy on training and validation examples by epoch, and mark the best epoch."""
     epoch = best_epoch(history)
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -172,10 +172,10 @@ def draw_learning_curve(paths, history, testing_accuracy):
 
 
 def draw_confusion_matrix(paths, confusion):
-    """Draw a (classes, classes) DataFrame: how many examples of a class were taken for which."""
+    """Draw a (classes, classes) DataFrame of `confusion_of`."""
     labels, counts = list(confusion.index), confusion.to_numpy()
     size = min(3 + 0.28 * len(labels), 20)  # inches
-    font_size = min(9, 1000 / len(labels))  # points, so that neighbours do not overlap
+    font_size = min(9, 1000 / len(labels))  # points; labels must not overlap
     figure = Figure(figsize=(size + 0.5, size), layout="constrained")
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -195,7 +195,7 @@ def draw_confusion_matrix(paths, confusion):
 
 
 def save_figure(figure, paths):
-    # The same picture has the same bytes each time.
+    # Without a fixed salt and date, the bytes of a picture would differ each time.
     with matplotlib.rc_context({"svg.hashsalt": "wavspec"}):
         for path in paths:
             figure.savefig(path, dpi=150, metadata={"Date": None})

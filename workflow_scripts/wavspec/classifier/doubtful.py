@@ -1,4 +1,4 @@
-"""A page of the clips whose label the classifier doubts most, to look at and to listen to."""
+"""An HTML page of the clips whose label gets the lowest probability, with sound and picture."""
 
 import base64
 import html
@@ -19,8 +19,7 @@ from ..front_end import (
     SAMPLE_RATE,
 )
 
-# The page is a data: URL in the report. Chromium shows none of over 2 MB, and base64 makes the page
-# a third longer.
+# The report contains the page as a data: URL. Chromium's limit is 2 MB, and base64 adds a third.
 MOST_BYTES = 1_500_000
 SILENCE, LOUDEST = math.log(LOG_OFFSET), 6.0  # the ends of the colours, ln(magnitude + LOG_OFFSET)
 
@@ -51,10 +50,10 @@ ROW = """\
 
 
 def doubtful_rows(predictions):
-    """Return the rows of validation and testing examples whose own label has under 50 %.
+    """Return the rows of validation and testing examples whose own label gets under 50 %.
 
-    The most doubtful one comes first. A threshold of one half takes all that were misnamed with
-    some confidence, and none that were named rightly with any.
+    The lowest probability comes first. With this threshold, every example with a wrong prediction
+    is included, and none whose own label gets most of the probability.
     """
     held_out = predictions.split.isin(["validation", "testing"])
     doubted = predictions.target_probability[held_out & (predictions.target_probability < 0.5)]
@@ -62,10 +61,10 @@ def doubtful_rows(predictions):
 
 
 def write_page(path, clips, predictions, spectrograms):
-    """Write the HTML page of doubtful clips, as many as it has room for.
+    """Write the HTML page of doubtful clips, as many as fit into MOST_BYTES.
 
     Args:
-        path: file to write; it needs no network.
+        path: file to write; it works offline.
         clips: DataFrame with file_name and example.
         predictions: DataFrame of `account.predictions_of`, of the same rows.
         spectrograms: raw float64 file of (N, 96, 64), of the same rows.
@@ -92,10 +91,10 @@ def write_page(path, clips, predictions, spectrograms):
         rows.append(text)
     shown = "all" if len(rows) == len(doubtful) else f"the first {len(rows)} of"
     introduction = (
-        f"Validation and testing clips whose own label the classifier gives under 50 %: {shown} "
-        f"{len(doubtful):,}. Those it doubts most come first. Each may be a wrong label, a poor "
-        "recording, or the classifier's own mistake. The column target_probability of "
-        "predictions.csv has the probability for every clip."
+        f"Validation and testing clips whose own label gets a probability of under 50 %: {shown} "
+        f"{len(doubtful):,}, lowest first. The cause can be a wrong label, a poor recording, or a "
+        "mistake of the classifier. The column target_probability of predictions.csv has the "
+        "probability for every clip."
     )
     Path(path).write_text(
         PAGE.format(introduction=introduction, rows="".join(rows)), encoding="utf-8"
@@ -103,14 +102,14 @@ def write_page(path, clips, predictions, spectrograms):
 
 
 def png(spectrogram):
-    """Return a (96, 64) spectrogram as a PNG picture in base64, time to the right."""
+    """Return a (96, 64) spectrogram as a PNG picture in base64, with time on the x axis."""
     file = io.BytesIO()
     imsave(file, spectrogram.T, vmin=SILENCE, vmax=LOUDEST, cmap="magma", origin="lower")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def player(file_name, example):
-    """Return HTML that plays the part of a clip that an example is made of, or says why not."""
+    """Return HTML with a player for an example of a clip, or the reason why it cannot be read."""
     try:
         samples = read_waveform(file_name).samples
     except (InvalidClipError, MachineError) as error:
@@ -118,7 +117,7 @@ def player(file_name, example):
     start = example * EXAMPLE_HOP_LENGTH
     samples = np.clip(samples[start : start + EXAMPLE_LENGTH] / FULL_SCALE, -1, 1)
     file = io.BytesIO()
-    # FLAC is half as long as WAV, without loss.
+    # Lossless, and half the size of WAV.
     soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     sound = base64.b64encode(file.getvalue()).decode()
     return f'<audio controls src="data:audio/flac;base64,{sound}"></audio>'

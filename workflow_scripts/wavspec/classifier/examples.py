@@ -1,4 +1,4 @@
-"""What the classifier learns from: the clips in the tables, their words, and their examples."""
+"""The classifier's inputs: the clips in the tables, their classes, and their examples."""
 
 import math
 import os
@@ -28,10 +28,10 @@ class Examples(NamedTuple):
         """Return the examples of `rows`, an array of row numbers, as (n, *shape) float32.
 
         Raises:
-            JobError: one of them has NaN or infinite values.
+            JobError: an example has NaN or infinite values.
         """
-        # Map the file anew for each call: pages that were read count as this process's memory as
-        # long as their map exists.
+        # A new map for each call: pages that were read count as memory of this process until the
+        # map is closed.
         mapped = np.memmap(self.path, np.float64, "r", shape=(len(self.file_names), *self.shape))
         examples = mapped[rows].astype(np.float32)
         finite = np.isfinite(examples).reshape(len(rows), -1).all(axis=1)
@@ -45,7 +45,7 @@ def open_examples(path, features, clips):
     """Return the Examples of `clips` in the file `path`.
 
     Raises:
-        JobError: the file's size is not that of so many examples.
+        JobError: the size of the file does not match the number of clips.
     """
     shape = SHAPES[features]
     size, needed = os.path.getsize(path), 8 * math.prod(shape) * len(clips)
@@ -58,10 +58,10 @@ def open_examples(path, features, clips):
 
 
 def moments(examples, rows):
-    """Return mean and variance, float64, of the values of the last axis over `rows`.
+    """Return mean and variance, (64,) or (128,) float64, along the last axis of the rows `rows`.
 
-    This axis is the mel bands, or the numbers of an embedding. A constant one has variance 1, to
-    avoid a division by zero.
+    The last axis has the mel bands, or the numbers of an embedding. A constant one gets variance 1,
+    to avoid division by zero.
     """
     total = squares = count = 0
     for batch in np.array_split(rows, math.ceil(len(rows) / 256)):
@@ -91,8 +91,8 @@ def read_clips(clips, split):
     table, sides = read_columns(clips, types), read_columns(split, {"split": str})
     if len(table) != len(sides):
         raise JobError(
-            f"{clips} has {len(table):,} rows and {split} has {len(sides):,}: they do not belong "
-            "together. Delete both and run again."
+            f"{clips} has {len(table):,} rows, but {split} has {len(sides):,}. "
+            "Delete both and run again."
         )
     return table.assign(split=sides.split, example=table.groupby("file_name").cumcount())
 
@@ -110,25 +110,25 @@ def read_columns(path, types):
 def assign_targets(clips, words, percentages, seed):
     """Add the column `target`: the class of each example that the classifier uses, otherwise blank.
 
-    With `words="all"` each label is a class. With a list of words, the other labels are the class
-    `_unknown_`, of which each side has as many clips, drawn at random, as it has of a listed word
-    on average; and `_background_noise_` is the class `_silence_`, whose examples are on sides of
-    their own: they also get their `split`.
+    With `words="all"`, each label is a class. With a list of words, all other labels are the class
+    `_unknown_`; for each side, as many of their clips are drawn at random as there are of a listed
+    word on average. `_background_noise_` becomes the class `_silence_`; each of its examples gets a
+    side in the column `split`.
 
-    A class without a training example cannot be learnt, so it is left out on all sides.
+    A class without a training example cannot be learnt and is left out on all sides.
 
     Args:
         clips: DataFrame of `read_clips`, which is changed.
         words: "all", or a list of labels.
         percentages: {"validation": percent, "testing": percent}, the configuration's key `split`.
-        seed: of the random choice.
+        seed: seed of the random choice.
 
     Returns:
-        The labels that were left out, sorted.
+        Sorted list of the labels that were left out.
 
     Raises:
-        JobError: a listed word is not among the labels, fewer than two classes remain, or a side
-            has no example.
+        JobError: a listed word is not a label, fewer than two classes remain, or a side has no
+            example.
     """
     clips["target"] = clips.label
     if words != "all":
@@ -182,20 +182,20 @@ def check_sides(clips):
         counted = ", ".join(f"{count:,} for {side}" for side, count in counts.items())
         raise JobError(
             f"the classifier has no valid clip for {' and none for '.join(empty)} ({counted}). "
-            "It needs clips of different speakers for each of the three: add clips, or provide "
-            "your own validation_list.txt and testing_list.txt."
+            "It needs clips of different speakers for each of the three: add clips, or write a "
+            "validation_list.txt and a testing_list.txt into the dataset's folder."
         )
 
 
 def check_classes(clips, learnt):
     if len(learnt) < 2:
         raise JobError(
-            "the classifier needs two labels or more that have valid training clips; "
-            f"only {min(learnt)!r} has any"
+            "the classifier needs two labels or more with valid training clips; "
+            f"only {min(learnt)!r} has any. Add clips of another label"
         )
     for side in SIDES:
         if not ((clips.split == side) & (clips.target != "")).any():
             raise JobError(
-                f"no valid {side} clip has one of the labels that have valid training clips: "
-                f"{', '.join(sorted(learnt))}"
+                f"the labels with valid training clips have no valid {side} clip: "
+                f"{', '.join(sorted(learnt))}. Add {side} clips of these labels"
             )

@@ -6,13 +6,13 @@ from keras import Model, layers
 def build_network(shape, classes, mean, variance):
     """Return a Keras model from (n, *shape) examples to (n, classes) probabilities.
 
-    It standardises its input, so it takes examples as they are in the file. Dropout and Gaussian
-    noise are active in training only.
+    The model standardises its input, so it takes examples as they are in the file. Dropout and
+    Gaussian noise are active in training only.
 
     Args:
         shape: (96, 64) for a spectrogram, (128,) for an embedding.
-        classes: how many there are to tell apart.
-        mean, variance: of each mel band, or of each number of an embedding.
+        classes: number of classes.
+        mean, variance: arrays, of each mel band, or of each number of an embedding.
     """
     inputs = layers.Input(shape)
     x = layers.Normalization(-1, mean, variance)(inputs)
@@ -43,7 +43,7 @@ def convolution(x, filters, size, stride):
 
 
 def normalised(x):
-    # Keras' default momentum of 0.99 needs more steps than a small dataset gives.
+    # Keras' default momentum of 0.99 needs more steps than a small dataset has.
     return layers.BatchNormalization(momentum=0.9)(x)
 
 

@@ -1,4 +1,4 @@
-"""The training: batches, epochs, and what is kept so that a killed training can resume."""
+"""The training: batches, epochs, and backups from which interrupted training resumes."""
 
 import math
 import os
@@ -20,7 +20,7 @@ LEARNING_RATE = 3e-3
 
 
 class Options(NamedTuple):
-    """How to train; the keys of the configuration."""
+    """Options of the training, as in the configuration."""
 
     epochs: int
     batch_size: int
@@ -28,7 +28,7 @@ class Options(NamedTuple):
 
 
 def set_up_tensorflow(threads, seed):
-    """Limit TensorFlow to `threads`, and make it reproducible; return its device in words."""
+    """Limit TensorFlow to `threads`, and make it reproducible; return its device as text."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -37,7 +37,7 @@ def set_up_tensorflow(threads, seed):
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return f"GPU {gpus[0]}" if gpus else f"{threads} threads of the processor, no GPU seen"
+    return f"GPU {gpus[0]}" if gpus else f"{threads} CPU threads, no GPU found"
 
 
 class Batches(keras.utils.PyDataset):
@@ -47,7 +47,7 @@ class Batches(keras.utils.PyDataset):
         examples: the Examples.
         rows: array of the row numbers to use.
         targets: array of the class of every row.
-        batch_size: the most examples of a batch. All batches are of nearly equal lengths.
+        batch_size: maximal number of examples in a batch. All batches have nearly the same length.
     """
 
     def __init__(self, examples, rows, targets, batch_size=256):
@@ -64,14 +64,14 @@ class Batches(keras.utils.PyDataset):
 
 
 class TrainingBatches(Batches):
-    """The same in an order that changes with each epoch, spectrograms shifted at random.
+    """Batches in a new random order for each epoch, with randomly shifted spectrograms.
 
-    All randomness depends on seed, epoch and batch alone: a resumed training gets the same batches
-    as an undisturbed one.
+    The randomness depends only on seed, epoch and batch: resumed training gets the same batches as
+    uninterrupted training.
     """
 
     def begin(self, seed, epoch):
-        """Get ready for an epoch."""
+        """Shuffle the rows for an epoch."""
         self.seeds = seed, epoch
         self.rows = np.random.default_rng(self.seeds).permutation(np.sort(self.rows))
 
@@ -83,10 +83,10 @@ class TrainingBatches(Batches):
 
 
 def shifted(spectrograms, random):
-    """Return (n, frames, bands) spectrograms, each shifted at random, its edges repeated.
+    """Return (n, frames, bands) spectrograms, each shifted at random, with repeated edges.
 
-    The shift is up to a tenth of the frames and 3 % of the bands, in either direction. It is not a
-    layer of the network because Keras' own would keep shifting in a model that is called directly.
+    The shift is up to a tenth of the frames and 3 % of the bands, in both directions. This is not a
+    layer of the network, because Keras' layer also shifts in a model that is called directly.
     """
     n, frames, bands = spectrograms.shape
     most = frames // 10, round(0.03 * bands)
@@ -97,7 +97,7 @@ def shifted(spectrograms, random):
 
 
 class EachEpoch(callbacks.Callback):
-    """Seed each epoch by its number, which BackupAndRestore does not do, and print how it went."""
+    """Seed each epoch by its number, which BackupAndRestore does not do, and print its accuracy."""
 
     def __init__(self, batches, options):
         super().__init__()
@@ -122,9 +122,9 @@ class EachEpoch(callbacks.Callback):
 
 
 class Backup(callbacks.BackupAndRestore):
-    """Keras' own, which also notices what a kill while it wrote may leave.
+    """BackupAndRestore with a check for incomplete backups.
 
-    It writes the weights, then the epoch's number. A kill in between leaves those of two epochs.
+    Keras writes the weights, then the epoch's number. A kill in between leaves them inconsistent.
     """
 
     def on_train_begin(self, logs=None):
@@ -140,31 +140,31 @@ class Backup(callbacks.BackupAndRestore):
     def refuse(self, reason):
         rmtree(self.backup_dir, ignore_errors=True)
         raise JobError(
-            f"{self.backup_dir}, from which the training was to resume, was damaged: {reason}. "
-            "It is removed: run again to train from the start."
+            f"the backup {self.backup_dir}, to resume the training from, was damaged: {reason}. "
+            "It was removed: run again to train from the start."
         )
 
 
 def train(network, training, validation, options, backup):
-    """Train `network`, and leave it with the weights of its best epoch.
+    """Train `network`, and load the weights of its best epoch.
 
-    That is the first epoch with the highest accuracy on the validation examples.
+    This is the first epoch with the highest accuracy on the validation examples.
 
     Args:
         network: the Keras model of `build_network`.
         training: the TrainingBatches.
         validation: the Batches.
         options: the Options.
-        backup: folder to keep the training in after each epoch. If it exists, the training
-            resumes from its last whole epoch. The caller removes it; those beside it, which are
-            called `training.*` too, are removed here.
+        backup: folder for a backup after each epoch. If it exists, the training resumes from the
+            last completed epoch. The caller removes it; other folders `training.*` beside it are
+            removed here.
 
     Returns:
         DataFrame of the epochs: epoch, training_loss, training_accuracy, validation_loss,
         validation_accuracy, seconds.
 
     Raises:
-        JobError: the backup is damaged. It is removed, and the next run trains from the start.
+        JobError: the backup is damaged. It is removed, so the next run trains from the start.
     """
     rate = optimizers.schedules.CosineDecay(LEARNING_RATE, options.epochs * len(training))
     network.compile(
@@ -174,7 +174,7 @@ def train(network, training, validation, options, backup):
         jit_compile=False,
     )
     for folder in Path(backup).parent.glob("training.*"):
-        if folder != Path(backup):  # of a training with another digest that was killed
+        if folder != Path(backup):  # of an interrupted training with another digest
             rmtree(folder)
     os.makedirs(backup, exist_ok=True)
     log, best = Path(backup, "history.csv"), Path(backup, "best.weights.h5")
@@ -182,7 +182,7 @@ def train(network, training, validation, options, backup):
     if log.exists():
         print("resuming from", backup)
         highest = pd.read_csv(log).val_accuracy.max()
-    training.begin(options.seed, 0)  # Keras looks at a batch before the first epoch begins
+    training.begin(options.seed, 0)  # Keras reads a batch before the first epoch
     checkpoint = callbacks.ModelCheckpoint(
         best,
         monitor="val_accuracy",
@@ -196,7 +196,7 @@ def train(network, training, validation, options, backup):
         epochs=options.epochs,
         shuffle=False,
         verbose=0,
-        # Backup is last: an epoch is done when everything else about it is written.
+        # Backup is last: an epoch is complete when everything else is written.
         callbacks=[
             EachEpoch(training, options),
             checkpoint,
@@ -209,7 +209,7 @@ def train(network, training, validation, options, backup):
 
 
 def history_of(log):
-    # An epoch that was killed between its line here and its backup has two lines.
+    # If an epoch is killed between its line here and its backup, it has two lines.
     history = pd.read_csv(log).drop_duplicates("epoch", keep="last")
     return pd.DataFrame(
         {
