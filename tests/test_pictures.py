@@ -269,3 +269,20 @@ def test_what_draws_the_pictures_anew(built):
     assert picture.read_bytes() == content
     picture.write_bytes(content[:100])
     assert "lengths.svg is not as the workflow wrote it" in built.snakemake(check=False).stdout
+
+
+def test_a_clip_that_was_cut_counts_once(tmp_path):
+    dataset = tmp_path / "dataset"
+    write_wav(dataset / "up" / "0.wav")
+    write_wav(dataset / "up" / "1.wav", samples=40_000)
+    settings = {**SETTINGS, "long_clips": "cut"}
+    catalog, _ = write_catalog(dataset, "up", tmp_path, settings)
+    chunk, table = catalog.with_suffix(".npy"), catalog.with_suffix(".csv")
+    write_chunk(dataset, catalog, chunk, table, settings)
+    rows = read_tables([table], settings)
+    [label] = pictures.summaries_of(rows, [chunk])
+    assert len(rows) == 3 and label.outcomes == {"valid": 1, "cut": 1}
+    assert label.lengths == {("valid", "16000", "16000"): 1, ("cut", "16000", "40000"): 1}
+    [axes] = pictures.figure_of_lengths([label]).axes
+    assert axes.get_title(loc="left").endswith("right of the line can be valid")
+    assert [text.get_text() for text in axes.texts] == ["0.975 s"]

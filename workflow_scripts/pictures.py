@@ -34,7 +34,7 @@ BIN = 0.015  # s: the widest bins with both bounds of validity at an edge
 LONGEST = 200 * BIN  # s: longer clips are in the last bin
 
 # The Okabe-Ito palette, safe for colour-blind readers.
-VALID = {"valid": "#0072B2", "padded": "#56B4E9"}
+VALID = {"valid": "#0072B2", "padded": "#56B4E9", "cut": "#009E73"}
 INVALID = {
     "too short": "#E69F00",
     "too long": "#CC79A7",
@@ -97,14 +97,16 @@ def summaries_of(rows, chunks):
 
 
 def summary_of(name, table, chunk):
-    padded = table["valid"] & (table["padded"] != "0")
-    outcomes = table["reason"].mask(table["valid"], "valid").mask(padded, "padded")
-    lengths = Counter(zip(outcomes, table["sample_rate"], table["samples"], strict=True))
+    clips = table[table.example == "0"]
+    padded = clips.valid & (clips.padded != "0")
+    cut = clips.path.isin(table.path[table.example != "0"])
+    outcomes = clips.reason.mask(clips.valid, "valid").mask(padded, "padded").mask(cut, "cut")
+    lengths = Counter(zip(outcomes, clips.sample_rate, clips.samples, strict=True))
     example = None
     if table["valid"].any():
         # A copy, to close the file.
         example = np.array(np.load(chunk, mmap_mode="r")[table["valid"].argmax()])
-    return LabelSummary(name, Counter(outcomes), lengths, (~table["valid"]).sum(), example)
+    return LabelSummary(name, Counter(outcomes), lengths, (~clips.valid).sum(), example)
 
 
 def figure_of_spectrograms(labels):
@@ -229,7 +231,8 @@ def figure_of_lengths(labels):
                 done + bins[outcome], edges, baseline=done, fill=True, color=color, label=outcome
             )
             done = done + bins[outcome]
-    for samples in (SHORTEST_VALID, TOO_LONG):
+    is_cut = bins["cut"].any()
+    for samples in [SHORTEST_VALID] if is_cut else [SHORTEST_VALID, TOO_LONG]:
         seconds = samples / SAMPLE_RATE
         axes.axvline(seconds, color="black", linewidth=0.8, linestyle="--")
         axes.text(
@@ -243,7 +246,8 @@ def figure_of_lengths(labels):
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(0.5, max(10, 2 * done.max()))
     axes.set_ylabel(f"clips in {BIN * 1000:g} ms")
-    axes.set_title("Lengths of the clips; those between the two lines can be valid", loc="left")
+    meaning = "right of the line" if is_cut else "between the two lines"
+    axes.set_title(f"Lengths of the clips; those {meaning} can be valid", loc="left")
     if done.any():
         axes.legend(loc="upper right", frameon=False)
     return figure
