@@ -516,7 +516,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     with pytest.raises(JobError, match=r"examples.dat has 294,920 bytes, .* need 294,912"):
         open_examples(tmp_path / "examples.dat", "spectrograms", table)
     split.write_text(split.read_text() + "6,,testing\n")
-    with pytest.raises(JobError, match=r"clips.csv has 6 rows and .*split.csv has 7"):
+    with pytest.raises(JobError, match=r"clips.csv has 6 rows, but .*split.csv has 7"):
         read_clips(clips, split)
     for damage in ("index,speaker\n0,me\n", "", 'split\n"a'):
         split.write_text(damage)
