@@ -23,7 +23,7 @@ from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
 from wavspec.rows import read_tables
-from wavspec.run.code import code_digest
+from wavspec.run.code import made_by
 from wavspec.run.digests import content_digest, digest
 from wavspec.run.job import JobError
 from wavspec.run.progress import Progress
@@ -90,7 +90,8 @@ class Stage:
             chunks.append(chunk)
         concatenate(chunks, self.folder / "spectrograms")
         rows = read_tables(tables, SETTINGS)
-        write_tables(rows, self.as_configured, self.clips, self.folder / "invalid")
+        rows["file_name"] = [f"{self.as_configured}/{path}" for path in rows.path]
+        write_tables(rows, self.clips, self.folder / "invalid")
         return tables, chunks
 
     def embed(self, inputs=None, checkpoint=None, threads=2):
@@ -102,7 +103,7 @@ class Stage:
             read_tables(tables, SETTINGS),
             chunks,
             self.folder / "embeddings",
-            digest(content_digest(*checkpoint), code_digest("embed")),
+            digest(content_digest(*checkpoint), made_by("embed")),
         )
         embeddings, pca, table = (self.folder / file for file in OUTPUTS.values())
         embed(labels, Weights(checkpoint, self.vggish.pca), threads, embeddings, pca)

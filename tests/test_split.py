@@ -383,7 +383,8 @@ def test_the_summary_tells_sides_and_labels_that_lack_clips():
     )
     assert sides_in_words(rows).split("\n")[1:] == [
         "The classifier needs valid clips of each label in each split. There are none for training "
-        "of up; none for validation; none for testing of no"
+        "of up; none for validation; none for testing of no. Add speakers, or set larger shares in "
+        "`split`."
     ]
 
 
@@ -403,7 +404,7 @@ def test_nothing_valid_is_an_error_with_what_helps():
         "None of 3 clips is valid:",
         "  2 too short, such as 'no/a.wav': 0.500 s, 0.975 needed",
         "  1 unreadable, such as 'no/c.wav'",
-        "  Set `short_clips: pad` in config.yaml to append zeros to short clips.",
+        "  Too short: set `short_clips: pad` to append zeros to short clips.",
     ]
     with pytest.raises(JobError, match="long_clips: cut"):
         check_some_valid(rows.assign(reason="too long"))

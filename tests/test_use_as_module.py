@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 from wavs import expected_outputs, make_dataset, write_wav
-from workflow import Workflow
+from workflow import STAGES, Workflow
 
 OTHER_WORKFLOW = """\
 configfile: "config.yaml"
@@ -37,6 +37,7 @@ class Elsewhere(Workflow):
     arguments = ()
 
     def __init__(self, project, folder):
+        self.stages = {*STAGES, *(f"spectrograms_{stage}" for stage in STAGES), "count_clips"}
         super().__init__(project, make_dataset(folder / "clips"))
         self.project = project
         self.folder = folder
@@ -112,7 +113,7 @@ def test_a_configuration_goes_on_top_of_the_projects(elsewhere):
     text = "".join(f"{key}: {value}\n" for key, value in config.items())
     (elsewhere.folder / "config.yaml").write_text(text)
     assert elsewhere.run() == set()
-    said = "Configuration: {}. Keys that are not there are as in ../project/config.yaml"
+    said = "Configuration: {}, with defaults from ../project/config.yaml"
     assert configuration_said(elsewhere) == [said.format("config.yaml")]
     assert "spectrograms go" in elsewhere.planned(short_clips="pad")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from wavspec.rows import rows_of
-from wavspec.run.code import code_digest
+from wavspec.run.code import made_by
 from wavspec.run.digests import content_digest, digest, digest_in, name_in, remove_superseded
 from wavspec.run.files import whole
 from wavspec.run.job import JobError, closing, job
@@ -193,7 +193,7 @@ if "snakemake" in globals():
             rows_of(snakemake),
             snakemake.input.chunks,
             snakemake.params.folder,
-            digest(content_digest(*weights.checkpoint), code_digest("embed")),
+            digest(content_digest(*weights.checkpoint), made_by("embed")),
         )
         embed(labels, weights, snakemake.threads, outputs.embeddings, outputs.pca)
         remove_superseded(snakemake.params.folder, {label.kept.stem for label in labels})
