@@ -35,6 +35,10 @@ include: "rules/embeddings.smk"
 include: "rules/classifier.smk"
 
 
+if MAIN:
+    check_targets()
+
+
 rule all:
     """All results of a run: arrays, tables and pictures."""
     default_target: True

@@ -134,7 +134,8 @@ def stamp(stage, *made_of, on_demand=False):
         STAMPS[stage] = Stamp.of(RESULTS, stage, digest(made_of, made_by(stage)))
         if damage := STAMPS[stage].damage:
             state = "not as the workflow wrote it" if os.path.exists(damage) else "missing"
-            say(f"{damage} is {state}: {stage} will run again")
+            then = f"to make it again, run `snakemake {stage}`"
+            say(f"{damage} is {state}: {then if on_demand else f'{stage} will run again'}")
         os.environ[DECIDED] = json.dumps({**decided, stage: STAMPS[stage].path})
     else:
         STAMPS[stage] = Stamp.decided(decided[stage])
@@ -168,13 +169,28 @@ def of_every_run():
     ]
 
 
+def check_targets():
+    """Refuse a file on the command line that is out of date.
+
+    Snakemake would not look at the stamp beside it, and would keep it.
+    """
+    named = {os.path.normpath(argument): argument for argument in sys.argv[1:]}
+    for rule in workflow.rules:
+        stamp = getattr(rule.output, "stamp", None)
+        if stamp is None or os.path.exists(stamp):
+            continue
+        for file in map(os.path.normpath, map(str, rule.output)):
+            if file in named and os.path.exists(file):
+                refuse(f"{named[file]} is out of date. Name its step instead: {rule.name}")
+
+
 def finished_later_stages():
     """Return the stamps of the stages on demand that are up to date, to include them in a report.
 
-    Empty if anything else is due, because Snakemake would repeat them after it.
+    Empty if anything else is due, or all is forced, because Snakemake would repeat them after it.
     """
     later = [STAMPS[stage].path for stage in STAMPS if stage not in EVERY_RUN]
-    finished = all(map(os.path.exists, of_every_run()))
+    finished = all(map(os.path.exists, of_every_run())) and not {"-F", "--forceall"} & {*sys.argv}
     return [path for path in later if finished and os.path.exists(path)]
 
 

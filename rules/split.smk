@@ -1,6 +1,9 @@
 from wavspec.lists import lists_digest, read_lists
 
-LISTS = lists_digest(read_lists(DATASET))
+try:
+    LISTS = lists_digest(read_lists(DATASET))
+except JobError as error:
+    refuse(error)
 
 
 rule split:

@@ -128,3 +128,15 @@ def test_the_reason_to_compute_says_which(built):
     shutil.rmtree(built.results)
     make_dataset(built.dataset)
     assert reasons(built) == {"new": "go, no, up, yes"}
+
+
+def test_a_file_that_is_out_of_date_is_no_target(built):
+    spectrograms = built.relative(built.results / "wavfile_spec.dat")
+    assert built.planned(spectrograms) == set()
+    write_wav(built.dataset / "no" / "0.wav", seed=7)
+    process = built.snakemake(spectrograms, check=False)
+    assert process.returncode == 1
+    said = f"{spectrograms} is out of date. Name its step instead: concatenate"
+    assert said in process.stdout
+    built.snakemake("concatenate")
+    assert built.planned(spectrograms) == set()

@@ -53,9 +53,15 @@ def with_types(config):
     also `true` and `false`.
     """
 
+    def loaded(text):
+        try:
+            return yaml.safe_load(text) if isinstance(text, str) else text
+        except yaml.YAMLError:
+            return text
+
     def typed(value):
         if isinstance(value, dict):
-            return {name: yaml.safe_load(str(text)) for name, text in value.items()}
+            return {name: loaded(text) for name, text in value.items()}
         return value == "true" if value in ("true", "false") else value
 
     return {key: typed(value) for key, value in config.items()}
@@ -75,7 +81,6 @@ def in_plain_words(error):
         return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
     if error.validator == "required":
         return f"config key {error.message.replace('a required property', 'missing')}"
-    meaning = error.schema.get("description", "")
     examples = error.schema.get("examples", ())
     meaning = error.schema.get("description", "")
     parts = [

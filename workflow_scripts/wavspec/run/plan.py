@@ -65,7 +65,7 @@ class Plan(NamedTuple):
             made_by: the present code, versions and settings, see `code.made_by`.
         """
         gone = sorted(self.catalogs.keys() - self.labels.keys())
-        farewell = f". No longer in the dataset, to be removed: {shortened(gone)}" if gone else ""
+        farewell = f". No longer in the dataset: {shortened(gone)}" if gone else ""
         if not self.missing:
             count = len(self.labels)
             return f"All {count} labels are up to date. The results are in {self.results}{farewell}"
@@ -93,7 +93,7 @@ class Plan(NamedTuple):
         for catalog in self.catalogs.values():
             try:
                 before |= {clip[:2] for clip in read_catalog(catalog)}
-            except ChunkError:
+            except (ChunkError, OSError):
                 continue
         if before and not now & before:
             raise JobError(
@@ -176,7 +176,7 @@ def why(label, catalog, changes):
         return "not finished, or deleted"
     try:
         before = {clip.path: clip for clip in read_catalog(catalog)}
-    except ChunkError:
+    except (ChunkError, OSError):
         return "its catalog is damaged"
     now = {clip.path: clip for clip in label.clips}
     counts = {

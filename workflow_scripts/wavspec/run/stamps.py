@@ -39,7 +39,8 @@ class Stamp(NamedTuple):
         found, damage = read_stamp(path)
         if len(existing) > 1:
             # An older copy of the results was copied over these.
-            damage = f"{results}/stamps/{existing[-1]}"
+            other = next(name for name in existing if name != mine[0])
+            damage = f"{results}/stamps/{other}"
         if not damage:
             return cls(path, digest, found, "")
         free = next(name for name in names if name not in existing)
