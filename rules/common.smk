@@ -175,13 +175,13 @@ def check_targets():
     Snakemake would not look at the stamp beside it, and would keep it.
     """
     named = {os.path.normpath(argument): argument for argument in sys.argv[1:]}
-    for rule in workflow.rules:
-        stamp = getattr(rule.output, "stamp", None)
+    for known in workflow.rules:
+        stamp = getattr(known.output, "stamp", None)
         if stamp is None or os.path.exists(stamp):
             continue
-        for file in map(os.path.normpath, map(str, rule.output)):
+        for file in map(os.path.normpath, map(str, known.output)):
             if file in named and os.path.exists(file):
-                refuse(f"{named[file]} is out of date. Name its step instead: {rule.name}")
+                refuse(f"{named[file]} is out of date. Name its step instead: {known.name}")
 
 
 def finished_later_stages():
