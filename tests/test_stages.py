@@ -261,7 +261,7 @@ def test_a_package_in_another_version_than_pinned_ends_the_job(built):
 
 PINS = {
     "of another version": ("numpy==1.0\n", r"numpy [\d.]+ is installed, 1\.0 is pinned"),
-    "missing": ("no_such_module==1.0\n", "no_such_module is not installed, no_such_module 1.0 is"),
+    "missing": ("no_such_module==1.0\n", "no_such_module is not installed. Run `make clean`"),
     "without metadata": ("here==1.0\n", "here of unknown version is installed, 1.0 is pinned"),
     "a folder left over": ("left_over==1.0\n", "left_over is not installed"),
 }

@@ -12,7 +12,8 @@ SIDES_IN_ORDER = {
 # Settings that make clips valid, by the reason why they are invalid.
 CURES = {
     "too short": "Too short: set `short_clips: pad` to append zeros to short clips.",
-    "too long": "Too long: trim the clips, or set `long_clips: cut` to cut them into examples.",
+    "too long": "Too long: trim clips of single words, see Lengths in README.md; for continuous "
+    "sound, set `long_clips: cut`.",
 }
 
 

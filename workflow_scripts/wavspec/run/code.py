@@ -91,7 +91,9 @@ def check_installed(stage):
         cure = f"Run `make clean`, then `{command}`."
         spec = find_spec(module)
         if spec is None or spec.origin is None:  # a removed package can leave a folder
-            raise JobError(f"{package} is not installed, {package} {pinned} is pinned. {cure}")
+            # `make` alone does not complete a .venv again that it has completed before.
+            cure = cure if command == "make" else f"Run `{command}`."
+            raise JobError(f"{package} is not installed. {cure}")
         folder = os.path.dirname(spec.origin)
         site = os.path.dirname(folder) if spec.submodule_search_locations else folder
         if os.path.isdir(f"{site}/{package.replace('-', '_')}-{pinned}.dist-info"):
