@@ -12,7 +12,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from wavs import expected_outputs
+from wavs import expected_outputs, hashed
 
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
@@ -65,7 +65,7 @@ class Workflow:
 
     def expected(self):
         """The outputs of a clean build of the dataset, see `expected_outputs`."""
-        return expected_outputs(self.dataset, self.as_configured())
+        return hashed(expected_outputs(self.dataset, self.as_configured()))
 
     def snakemake(self, *arguments, check=True, cores=2, **config):
         """Run Snakemake; return the finished process, with its output as one text."""
@@ -134,10 +134,9 @@ class Workflow:
         return catalog
 
     def outputs(self):
-        """The bytes of (wavfile_spec.dat, wavfile_df.csv)."""
-        return tuple(
-            (self.results / name).read_bytes() for name in ("wavfile_spec.dat", "wavfile_df.csv")
-        )
+        """A hash of wavfile_spec.dat, and the bytes of wavfile_df.csv."""
+        files = [self.results / name for name in ("wavfile_spec.dat", "wavfile_df.csv")]
+        return hashed([file.read_bytes() for file in files])
 
 
 def run(command, folder, environment, seconds=300):
