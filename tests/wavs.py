@@ -104,7 +104,7 @@ def log_mel_examples(samples):
 
 
 def hashed(outputs):
-    """The two outputs, with a hash of the array, whose differences pytest would show for minutes."""
+    """The two outputs, with a hash of the array: pytest would show its differences for minutes."""
     spectrograms, table = outputs
     return hashlib.sha256(spectrograms).hexdigest(), table
 
