@@ -160,7 +160,7 @@ class RandomChanges:
         """Replace the results with an older copy, or copy it over them file by file."""
         if (self.folder / "backup").exists():
             self.wait_for_orphans()
-            if self.choose(["in place", "laid over"]) == "in place":
+            if self.choose(["in place", "over the newer files"]) == "in place":
                 shutil.rmtree(self.results)
             shutil.copytree(self.folder / "backup", self.results, dirs_exist_ok=True)
             self.damaged += 5

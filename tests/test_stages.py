@@ -302,7 +302,8 @@ def test_a_package_that_cannot_be_imported_is_named(workflow, package):
         process.stdout,
         re.MULTILINE,
     )
-    assert set(words) >= BROKEN[package], process.stdout
+    of_known_stages = {job for job in words if job.split()[0] in workflow.stages}
+    assert of_known_stages == BROKEN[package], process.stdout
     workflow.environment = None
     workflow.snakemake()
     assert workflow.outputs() == workflow.expected()
