@@ -68,7 +68,7 @@ def account(rows, results):
     by_label = clips.label.value_counts()
     # Wrap between labels, but not between a label and its count.
     words = ", ".join(f"{label} {n}".replace(" ", "\0") for label, n in by_label.items())
-    lines = textwrap.wrap(words, 98, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(words, 78, break_long_words=False, break_on_hyphens=False)
     return [
         f"{counted(len(clips), 'clip')} in {counted(len(by_label), 'label')}: {valid} valid"
         f"{f', {padded} of them padded' if padded else ''}"
