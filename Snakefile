@@ -1,5 +1,5 @@
 # From a folder of audio files to VGGish log-mel spectrograms, label by label:
-# catalog -> spectrograms -> concatenate, split, tables and pictures. See README.md.
+# catalog -> spectrograms -> concatenate, tables and pictures. See README.md.
 import os
 
 from snakemake.utils import min_version
@@ -27,7 +27,6 @@ include: "rules/common.smk"
 include: "rules/catalog.smk"
 include: "rules/spectrograms.smk"
 include: "rules/concatenate.smk"
-include: "rules/split.smk"
 include: "rules/tables.smk"
 include: "rules/pictures.smk"
 include: "rules/embed.smk"

@@ -13,7 +13,7 @@ rule classifier:
         spectrograms=ancient("<results>/wavfile_spec.dat"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
-        stamps=after("concatenate", EXAMPLES_STAGE, "tables", "split"),
+        stamps=after("concatenate", EXAMPLES_STAGE, "tables"),
     output:
         model="<results>/classifier/model.keras",
         metrics="<results>/classifier/metrics.json",
@@ -28,11 +28,10 @@ rule classifier:
             shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix"),
         ],
         doubtful=shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear"),
-        # Without the dataset's path: moving the dataset does not repeat the training.
         stamp=stamp(
             "classifier",
             STAMPS[EXAMPLES_STAGE].digest,
-            STAMPS["split"].digest,
+            SPLIT,
             config["classifier"],
             on_demand=True,
         ),

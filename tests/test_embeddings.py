@@ -409,7 +409,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
 
     write_wav(workflow.dataset / "no" / "0.wav", seed=7)
     before = parts(workflow)
-    jobs = {"catalog", "spectrograms no", "split", "tables", "embed", "embeddings"}
+    jobs = {"catalog", "spectrograms no", "tables", "embed", "embeddings"}
     assert workflow.run("embeddings", **settings) == jobs
     assert [label_of(part) for part in parts(workflow) - before] == ["no"]
     assert [label_of(part) for part in before - parts(workflow)] == ["no"]
@@ -422,7 +422,7 @@ def test_a_whole_run_and_the_next_after_a_change(workflow, vggish_files, tmp_pat
     assert workflow.run("embeddings", **settings) == {"tables", "embeddings"}
     for side in ("validation", "testing"):
         (workflow.dataset / f"{side}_list.txt").write_text("no/0.wav\n")
-    assert workflow.run("embeddings", **settings) == {"split", "tables", "embeddings"}
+    assert workflow.run("embeddings", **settings) == {"tables", "embeddings"}
     assert (workflow.results / "wavfile_embed.dat").stat().st_ino == embedded.st_ino
     assert str(workflow.as_configured()) in (workflow.results / "wavfile_embed.csv").read_text()
 

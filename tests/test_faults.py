@@ -30,8 +30,7 @@ from wavspec.run.job import JobError
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
-TEXTS = {"split", "tables"}
-ENDS = {"concatenate", "pictures", *TEXTS}
+ENDS = {"concatenate", "pictures", "tables"}
 JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
 
@@ -429,9 +428,9 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path):
 
 LOST = {
     "chunks/no.*.npy": {"spectrograms no", "concatenate", "pictures"},
-    "chunks/no.*.csv": {"spectrograms no", "pictures", *TEXTS},
+    "chunks/no.*.csv": {"spectrograms no", "pictures", "tables"},
     "wavfile_spec.dat": {"concatenate"},
-    "wavfile_split.csv": {"split", "tables"},
+    "wavfile_split.csv": {"tables"},
     "stamps/concatenate.*": {"concatenate"},
     "catalog.csv": {"catalog"},
     "catalog/no.*": set(),

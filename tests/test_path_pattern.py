@@ -54,7 +54,7 @@ def test_the_patterns_of_the_page(tmp_path, row):
     assert {path: label for label in found for path in found[label]} == dict(
         zip(paths, labels, strict=True)
     )
-    rows, _ = sides_in(dataset, tmp_path, *patterns)
+    rows, _ = sides_in(dataset, *patterns)
     for path, speaker in zip(paths, speakers, strict=False):
         assert rows.speaker[path] == speaker
     for path, side in zip(paths, sides, strict=False):
@@ -269,10 +269,10 @@ def test_a_changed_pattern_runs_only_what_it_changes(built):
     assert built.run(path_pattern=both) == {"catalog", "spectrograms no", *SHORT}
     # Other speakers, the same labels.
     with_speakers = both.replace(r"\d", r"(?P<speaker>\d)")
-    assert built.run(path_pattern=with_speakers) == {"split", "tables"}
+    assert built.run(path_pattern=with_speakers) == {"tables"}
     split = pd.read_csv(built.results / "wavfile_split.csv", index_col=0, dtype=str)
     assert list(split.speaker) == ["0", "1", "1", "0", "1", "0", "1"]
     assert built.run(path_pattern=with_speakers) == set()
 
 
-SHORT = {"concatenate", "tables", "split", "pictures"}
+SHORT = {"concatenate", "tables", "pictures"}

@@ -11,8 +11,7 @@ import pytest
 from wavs import expected_outputs, hashed, make_dataset, write_wav
 from workflow import Workflow
 
-TEXTS = {"split", "tables"}
-ENDS = {"concatenate", "pictures", *TEXTS}
+ENDS = {"concatenate", "pictures", "tables"}
 ALL_JOBS = {"catalog", "spectrograms go", "spectrograms no", "spectrograms yes", *ENDS}
 JOBS_OF_NO = {"catalog", "spectrograms no", *ENDS}
 
@@ -115,7 +114,7 @@ def test_a_moved_dataset_redoes_the_tables_alone(built, tmp_path):
 DEPEND_ON = {
     "workflow_scripts/catalog.py": {"catalog"},
     "workflow_scripts/concatenate.py": {"concatenate"},
-    "workflow_scripts/split.py": TEXTS,
+    "workflow_scripts/wavspec/sides.py": {"tables"},
     "workflow_scripts/tables.py": {"tables"},
     "workflow_scripts/pictures.py": {"pictures"},
     "workflow_scripts/classifier.py": set(),

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from split import write_split
+from tables import split_of
 from wavs import REAL_CLIPS, needs_real_clips, write_wav
 from wavspec.dataset import PATH_PATTERN, find_clips
 from wavspec.lists import lists_digest, read_lists
@@ -49,13 +49,12 @@ def rows_in(dataset, path_pattern=PATH_PATTERN, rows_of_clip=1):
     return pd.DataFrame(rows, columns=["path", "label"])
 
 
-def sides_in(dataset, folder, path_pattern=PATH_PATTERN, shares=SHARES):
+def sides_in(dataset, path_pattern=PATH_PATTERN, shares=SHARES):
     """The split of the dataset, as a DataFrame with the index path, and its warnings."""
     rows = rows_in(dataset, path_pattern)
     lists = lists_digest(read_lists(dataset))
-    warnings = write_split(rows, dataset, path_pattern, shares, lists, folder / "split.csv")
-    split = pd.read_csv(folder / "split.csv", index_col=0, dtype=str, keep_default_na=False)
-    assert list(split.index.astype(int)) == list(range(len(rows)))
+    split, warnings = split_of(rows, dataset, path_pattern, shares, lists)
+    assert list(split.index) == list(range(len(rows)))
     return split.set_index(pd.Index(rows.path)), warnings
 
 
@@ -80,12 +79,10 @@ def test_the_rule_gives_the_official_sides(path, side):
 
 @needs_real_clips
 def test_the_rule_reproduces_the_lists_of_real_clips(tmp_path):
-    by_lists, _ = sides_in(REAL_CLIPS, tmp_path)
+    by_lists, _ = sides_in(REAL_CLIPS)
     assert set(by_lists.split) == {"training", "validation", "testing"}
     assert list(by_lists.split) == list(map(which_set, by_lists.index))
-    by_rule, warnings = sides_in(
-        make_files(tmp_path / "without lists", by_lists.index), tmp_path / "without lists"
-    )
+    by_rule, warnings = sides_in(make_files(tmp_path / "without lists", by_lists.index))
     assert (by_rule == by_lists).all(axis=None)
     assert warnings == []
 
@@ -131,7 +128,7 @@ def test_the_rule_gives_the_shares_it_is_told():
 def test_the_lists_decide_where_they_are(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/a.wav", "no/b.wav", "yes/c.wav", "yes/d.WAV"])
     write_lists(dataset, "no/a.wav\n", "./yes/c.wav\n\n")
-    rows, warnings = sides_in(dataset, tmp_path)
+    rows, warnings = sides_in(dataset)
     assert rows.split.to_dict() == {
         "no/a.wav": "validation",
         "no/b.wav": "training",
@@ -146,14 +143,12 @@ def test_lists_are_read_however_they_are_written(tmp_path):
     paths = [f"{decomposed}/1.wav", f"{composed}2/2.wav", "no/3.wav", "no/4.wav", " no/5.wav"]
     dataset = make_files(tmp_path / "dataset", paths)
     lines = [f"{composed}/1.wav", f"{decomposed}2/2.wav", "./no/3.wav", "no\\4.wav", " no/5.wav "]
-    for number, (end, encoding) in enumerate(
-        [("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r", "utf-8"), ("\r\n", "utf-16")]
-    ):
+    forms = [("\n", "utf-8"), ("\r\n", "utf-8-sig"), ("\r", "utf-8"), ("\r\n", "utf-16")]
+    for end, encoding in forms:
         content = end.join([*lines, ""]).encode(encoding)
         (dataset / "validation_list.txt").write_bytes(content)
         (dataset / "testing_list.txt").write_bytes(b"")
-        (tmp_path / str(number)).mkdir()
-        rows, warnings = sides_in(dataset, tmp_path / str(number))
+        rows, warnings = sides_in(dataset)
         assert set(rows.split) == {"validation"}, (end, encoding)
         assert warnings == []
 
@@ -161,14 +156,14 @@ def test_lists_are_read_however_they_are_written(tmp_path):
 def test_a_name_with_a_backslash_is_in_a_list(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/a\\b.wav", "no/a/b.wav"])
     write_lists(dataset, "no/a\\b.wav\n", "no/a/b.wav\n")
-    rows, _ = sides_in(dataset, tmp_path)
+    rows, _ = sides_in(dataset)
     assert rows.split.to_dict() == {"no/a\\b.wav": "validation", "no/a/b.wav": "testing"}
 
 
 def test_lists_that_do_not_fit_are_told_with_a_count(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav", "no/x.wav"])
     write_lists(dataset, "no/x.wav\nno/gone.wav\nno/lost.wav\n")
-    rows, warnings = sides_in(dataset, tmp_path)
+    rows, warnings = sides_in(dataset)
     assert rows.split["no/x.wav"] == "validation"
     [warning] = warnings
     assert "validation_list.txt has 3 clips, 2 of them not in the dataset" in warning
@@ -177,7 +172,7 @@ def test_lists_that_do_not_fit_are_told_with_a_count(tmp_path):
 def test_a_clip_in_both_lists_is_told(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/a.wav"])
     write_lists(dataset, "no/a.wav", "no/a.wav")
-    rows, [warning] = sides_in(dataset, tmp_path)
+    rows, [warning] = sides_in(dataset)
     assert rows.split["no/a.wav"] == "testing" and "in both lists" in warning
 
 
@@ -185,7 +180,7 @@ def test_a_clip_in_both_lists_is_told(tmp_path):
 def test_lists_that_name_no_clip_do_not_put_all_into_training(tmp_path, prefix):
     dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
     write_lists(dataset, *2 * [f"{prefix}no/026290a7_nohash_0.wav\n"])
-    rows, warnings = sides_in(dataset, tmp_path)
+    rows, warnings = sides_in(dataset)
     assert list(rows.split) == ["validation"]
     assert "no clip of the dataset is in the lists: they are ignored" in warnings
 
@@ -193,7 +188,7 @@ def test_lists_that_name_no_clip_do_not_put_all_into_training(tmp_path, prefix):
 def test_one_list_alone_is_not_believed(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/026290a7_nohash_0.wav"])
     (dataset / "testing_list.txt").write_text("no/026290a7_nohash_0.wav\n")
-    rows, [warning] = sides_in(dataset, tmp_path)
+    rows, [warning] = sides_in(dataset)
     assert list(rows.split) == ["validation"]
     assert "testing_list.txt is ignored" in warning
 
@@ -202,7 +197,7 @@ def test_a_word_beside_the_lists_goes_by_the_rule(tmp_path):
     own = [f"hey_robot/{speaker}_nohash_0.wav" for speaker in ("026290a7", "0c40e715", "alice")]
     dataset = make_files(tmp_path / "dataset", ["no/0.wav", "no/1.wav", "no/2.wav", *own])
     write_lists(dataset, "no/0.wav\n", "no/1.wav\n")
-    rows, [warning] = sides_in(dataset, tmp_path)
+    rows, [warning] = sides_in(dataset)
     assert (
         list(rows.split[own]) == list(map(which_set, own)) == ["validation", "testing", "training"]
     )
@@ -218,8 +213,7 @@ def test_lists_that_change_during_the_run_end_it(tmp_path):
     before = lists_digest(read_lists(dataset))
     write_lists(dataset, "", "no/0.wav\n")
     with pytest.raises(JobError, match="changed during the run: run again"):
-        write_split(rows, dataset, PATH_PATTERN, SHARES, before, tmp_path / "split.csv")
-    assert not (tmp_path / "split.csv").exists()
+        split_of(rows, dataset, PATH_PATTERN, SHARES, before)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +233,7 @@ def test_folders_above_the_label_decide(tmp_path, folders):
     paths = {
         f"{folder}/yes/{n}_nohash_0.wav": folders[folder] for folder in folders for n in range(9)
     }
-    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths))
     assert rows.split.to_dict() == paths
     assert warnings == []
 
@@ -248,7 +242,7 @@ def test_words_can_be_called_as_sides_are(tmp_path):
     words = ["testing", "training", "train"]
     paths = [f"{word}/{n}_nohash_0.wav" for word in words for n in range(30)]
     dataset = make_files(tmp_path / "dataset", paths)
-    rows, warnings = sides_in(dataset, tmp_path)
+    rows, warnings = sides_in(dataset)
     assert list(rows.split) == list(map(which_set, rows.index))
     assert warnings == []
     assert list(find_clips(os.fspath(dataset)).labels) == sorted(words)
@@ -256,14 +250,14 @@ def test_words_can_be_called_as_sides_are(tmp_path):
 
 def test_folders_for_one_side_do_not_decide(tmp_path):
     paths = [f"{folder}yes/{n}_nohash_0.wav" for folder in ("", "test/") for n in range(20)]
-    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths))
     assert list(rows.split) == list(map(which_set, rows.index))
     assert "20 clips" in warning and "'split' in path_pattern" in warning
 
 
 def test_clips_beside_the_folders_that_decide_are_told(tmp_path):
     paths = ["train/yes/0.wav", "test/yes/1.wav", "more/yes/026290a7_nohash_0.wav"]
-    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    rows, [warning] = sides_in(make_files(tmp_path / "dataset", paths))
     assert rows.split[paths[2]] == "validation"
     assert "1 clip ('more/yes/026290a7_nohash_0.wav')" in warning
 
@@ -273,7 +267,7 @@ def test_what_comes_first_decides(tmp_path):
     dataset = make_files(tmp_path / "dataset", paths)
     write_lists(dataset, "", "train/dev-1.wav\n")
     pattern = r"[^/]+/(?P<split>dev)?(?P<label>-)\d\.wav"
-    rows, warnings = sides_in(dataset, tmp_path, pattern)
+    rows, warnings = sides_in(dataset, pattern)
     assert list(rows.split[paths]) == ["testing", "validation", "training", "testing"]
     assert warnings == []
 
@@ -283,7 +277,7 @@ def test_the_pattern_can_name_speakers(tmp_path):
         f"{digit}_{name}_{take}.wav" for digit in "01" for name in "abcdefgh" for take in "012"
     ]
     pattern = r"(?P<label>\d)_(?P<speaker>[a-z])_\d\.wav"
-    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path, pattern)
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), pattern)
     assert [path[2] for path in rows.index] == list(rows.speaker)
     assert list(rows.split) == [which_set(speaker) for speaker in rows.speaker]
     assert warnings == []
@@ -291,12 +285,12 @@ def test_the_pattern_can_name_speakers(tmp_path):
 
 def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/alice_01.wav", "no/alice_02.wav"])
-    rows, [warning] = sides_in(dataset, tmp_path)
+    rows, [warning] = sides_in(dataset)
     assert list(rows.speaker) == ["alice_01.wav", "alice_02.wav"]
     assert "2 of 2 clips, such as 'no/alice_01.wav', have no _nohash_ in their names" in warning
     assert "several splits" in warning and "'speaker'" in warning
     (dataset / "no/alice_02.wav").rename(dataset / "no/alice_nohash_2.wav")
-    rows, [warning] = sides_in(dataset, tmp_path)
+    rows, [warning] = sides_in(dataset)
     assert list(rows.speaker) == ["alice_01.wav", "alice"]
     assert "1 of 2 clips" in warning
 
@@ -304,16 +298,16 @@ def test_names_that_do_not_tell_the_speaker_are_told(tmp_path):
 def test_background_noise_is_on_no_side(tmp_path):
     noise = "_background_noise_/pink.wav"
     dataset = make_files(tmp_path / "dataset", [noise, "no/a_nohash_0.wav"])
-    rows, warnings = sides_in(dataset, tmp_path)
+    rows, warnings = sides_in(dataset)
     assert rows.split[noise] == "" and warnings == []
     write_lists(dataset, "", f"no/a_nohash_0.wav\n{noise}\n")
-    rows, _ = sides_in(dataset, tmp_path)
+    rows, _ = sides_in(dataset)
     assert rows.split[noise] == "testing"
 
 
 def test_background_noise_in_folders_for_sides_is_on_no_side(tmp_path):
     paths = ["train/_background_noise_/a.wav", "train/no/b.wav", "test/no/c.wav"]
-    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths), tmp_path)
+    rows, warnings = sides_in(make_files(tmp_path / "dataset", paths))
     assert list(rows.split[paths]) == ["", "training", "testing"] and warnings == []
 
 
@@ -321,8 +315,8 @@ def test_each_row_of_a_clip_has_its_side(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/a_nohash_0.wav", "yes/026290a7_nohash_0.wav"])
     rows = rows_in(dataset, rows_of_clip=3)
     lists = lists_digest(read_lists(dataset))
-    write_split(rows, dataset, PATH_PATTERN, SHARES, lists, tmp_path / "split.csv")
-    assert (tmp_path / "split.csv").read_text() == (
+    split, _ = split_of(rows, dataset, PATH_PATTERN, SHARES, lists)
+    assert split.to_csv() == (
         ",speaker,split\n0,a,training\n1,a,training\n2,a,training\n"
         "3,026290a7,validation\n4,026290a7,validation\n5,026290a7,validation\n"
     )
@@ -448,16 +442,16 @@ def sides_of(workflow):
 
 
 def test_changed_lists_and_shares_redo_the_split(built):
-    assert built.run(split="{validation: 40}") == {"split", "tables"}
+    assert built.run(split="{validation: 40}") == {"tables"}
     assert built.run(split="{testing: 10.0, validation: 40.0}") == set()
-    assert built.run() == {"split", "tables"}
+    assert built.run() == {"tables"}
     write_lists(built.dataset, "no/0.wav\n", "yes/1.wav\ngo/1.wav\n")
-    assert built.run() == {"split", "tables"}
+    assert built.run() == {"tables"}
     sides = sides_of(built)
     assert sides["no/0.wav"] == "validation" and sides["yes/1.wav"] == "testing"
     assert list(sides.values()).count("training") == 3
     write_lists(built.dataset, "no/0.wav\nyes/1.wav\n", "go/1.wav\n")
-    assert built.run() == {"split", "tables"}
+    assert built.run() == {"tables"}
     assert sides_of(built)["yes/1.wav"] == "validation"
 
 

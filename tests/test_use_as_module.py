@@ -27,7 +27,7 @@ rule count_clips:
 """
 JOBS = {
     *("catalog", "spectrograms go", "spectrograms no", "spectrograms yes"),
-    *("split", "tables", "concatenate", "pictures"),
+    *("tables", "concatenate", "pictures"),
 }
 
 

@@ -20,7 +20,7 @@ SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
 # A stage that somebody adds changes nothing about these.
 STAGES = {
-    *("catalog", "spectrograms", "concatenate", "split", "tables", "pictures"),
+    *("catalog", "spectrograms", "concatenate", "tables", "pictures"),
     *("embed", "embeddings", "classifier"),
 }
 

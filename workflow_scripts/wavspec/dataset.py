@@ -298,16 +298,11 @@ def warnings_about(folder, labels, unmatched, hidden):
     """Return the Dataset's warnings."""
     warnings = []
     left_out = sorted(filter(is_audio, unmatched))
-    clips = {os.path.splitext(clip.path)[0] for label in labels.values() for clip in label}
     if unmatched := [path for path in left_out if not has_ending_in(UNREADABLE, path)]:
         warnings.append(
             f"audio files that path_pattern does not match are left out: {counted(unmatched)}"
         )
-    if unreadable := [
-        path
-        for path in left_out
-        if has_ending_in(UNREADABLE, path) and os.path.splitext(path)[0] not in clips
-    ]:
+    if unreadable := without_a_clip(set(left_out).difference(unmatched), labels):
         warnings.append(
             f"files that libsndfile cannot read are left out: {counted(unreadable)}. Convert them "
             "to WAV, see README.md"
@@ -324,6 +319,14 @@ def warnings_about(folder, labels, unmatched, hidden):
             "with keep_default_na=False, as in README.md and summary.txt"
         )
     return warnings
+
+
+def without_a_clip(paths, labels):
+    """Return the paths, in order, that no clip beside them has but for the ending."""
+    if not paths:
+        return []
+    clips = {os.path.splitext(clip.path)[0] for clips in labels.values() for clip in clips}
+    return sorted(path for path in paths if os.path.splitext(path)[0] not in clips)
 
 
 def hidden_audio(dataset, hidden):

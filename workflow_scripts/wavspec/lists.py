@@ -48,6 +48,8 @@ def clips_in(contents, paths):
     Returns:
         ({path: side}, list of warnings in words). No paths if there is only one list.
     """
+    if not contents:
+        return {}, []
     if len(contents) == 1:
         [side] = contents
         [other] = LISTS.keys() - contents.keys()
@@ -69,7 +71,7 @@ def clips_in(contents, paths):
         clips = set(found.values()) - {None}
         twice |= clips & listed.keys()
         listed |= dict.fromkeys(clips, side)
-    if contents and not listed:
+    if not listed:
         warnings.append("no clip of the dataset is in the lists: they are ignored")
     if twice:
         warnings.append(

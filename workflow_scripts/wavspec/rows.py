@@ -71,7 +71,7 @@ def read_table(path, settings):
     if list(table.columns) != list(TableRow._fields):
         raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
     first = table[table.example == "0"]
-    clips = [Clip(*clip) for clip in first[list(Clip._fields)].itertuples(index=False)]
+    clips = list(map(Clip, *(first[field].to_list() for field in Clip._fields)))
     if label_digest(clips, settings) != digest_in(path):
         raise ChunkError(f"{path} does not have the clips that its name says")
     if len(table) != check_chunk(Path(path).with_suffix(".npy")):

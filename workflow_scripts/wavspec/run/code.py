@@ -66,7 +66,11 @@ def pins():
 
 @cache
 def made_by(stage):
-    """Return {"code": digest, package: pinned version} of a stage's code and packages."""
+    """Return {"code": digest, package: pinned version} of the code and packages of a stage.
+
+    Args:
+        stage: the name of its script, or "wavspec/" and the name of a module.
+    """
     files, others = code_of(stage)
     content = sorted((str(file.relative_to(SCRIPTS)), file.read_bytes()) for file in files)
     versions = dict(pins()[name][:2] for name in sorted(others & pins().keys()))
