@@ -15,19 +15,24 @@ rule classifier:
         split=ancient("<results>/wavfile_split.csv"),
         stamps=after("concatenate", EXAMPLES_STAGE, "tables"),
     output:
-        model="<results>/classifier/model.keras",
-        metrics="<results>/classifier/metrics.json",
-        predictions="<results>/classifier/predictions.csv",
-        history="<results>/classifier/history.csv",
+        # With `update`, a run that fails keeps the last classifier. Other outputs are deleted first.
+        model=update("<results>/classifier/model.keras"),
+        metrics=update("<results>/classifier/metrics.json"),
+        predictions=update("<results>/classifier/predictions.csv"),
+        history=update("<results>/classifier/history.csv"),
         learning_curve=[
-            "<results>/classifier/learning_curve.png",
-            shown("classifier/learning_curve.svg", "Classifier", result="Learning curve"),
+            update("<results>/classifier/learning_curve.png"),
+            update(shown("classifier/learning_curve.svg", "Classifier", result="Learning curve")),
         ],
         confusion_matrix=[
-            "<results>/classifier/confusion_matrix.png",
-            shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix"),
+            update("<results>/classifier/confusion_matrix.png"),
+            update(
+                shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix")
+            ),
         ],
-        doubtful=shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear"),
+        doubtful=update(
+            shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear")
+        ),
         stamp=stamp(
             "classifier",
             STAMPS[EXAMPLES_STAGE].digest,

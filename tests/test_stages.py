@@ -180,7 +180,7 @@ def fresh(monkeypatch, tmp_path):
     """The module `code` for another folder of scripts."""
 
     def forget():
-        for function in (code.code_of, code.pins, code.made_by):
+        for function in (code.code_of, code.imports_of, code.pins, code.made_by):
             function.cache_clear()
 
     monkeypatch.setattr(code, "SCRIPTS", tmp_path / "workflow_scripts")
@@ -454,6 +454,34 @@ def test_force_works_over_damage(built):
         assert rule in built.run("--forcerun", rule)
         assert content(right) == right
     assert built.run() == set()
+
+
+# Instead of the classifier, without TensorFlow.
+PICKY_STAGE = """\
+from pathlib import Path
+
+from wavspec.run.errors import JobError
+from wavspec.run.job import job
+
+if "snakemake" in globals():
+    with job(snakemake) as outputs:
+        if snakemake.config["classifier"]["words"] != "all":
+            raise JobError("no such words")
+        for output in vars(outputs).values():
+            for path in output if isinstance(output, list) else [output]:
+                Path(path).write_text("a long training")
+"""
+
+
+def test_a_training_that_fails_keeps_the_last_classifier(built):
+    (built.folder / "workflow_scripts" / "classifier.py").write_text(PICKY_STAGE)
+    assert built.run("classifier") == {"classifier"}
+    files = {path: path.read_bytes() for path in (built.results / "classifier").iterdir()}
+    assert len(files) == 9
+    said = built.snakemake("classifier", check=False, classifier="{words: [maybe]}")
+    assert said.returncode == 1 and "no such words" in said.stdout
+    assert {path: path.read_bytes() for path in files} == files
+    assert built.planned("classifier") == set()
 
 
 # The array and the tables

@@ -30,18 +30,28 @@ def code_of(stage):
     """
     files, others = [SCRIPTS / f"{stage}.py"], set()
     for file in files:
-        for module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
-            names = re.sub(r"#.*|[()]", "", names).split(",")
-            names = [name.split()[0] for name in names if name.strip()]
-            if module:  # each name may be a module in it
-                names = [module, *(f"{module.removesuffix('.')}.{name}" for name in names)]
-            for name in names:
-                path = module_file(name, file.parent)
-                if path is None:
-                    others.add(name.partition(".")[0])
-                elif path not in files and path.parent.name != "run":
-                    files.append(path)
+        for name, path in imports_of(file):
+            if path is None:
+                others.add(name.partition(".")[0])
+            elif path not in files and path.parent.name != "run":
+                files.append(path)
     return files, others
+
+
+@cache
+def imports_of(file):
+    """Return a list of (name, Path of the module or None, see `module_file`) of a file's imports.
+
+    `from a import b` gives both a and a.b, because b may be a module.
+    """
+    imports = []
+    for module, names in IMPORT.findall(file.read_text(encoding="utf-8")):
+        names = re.sub(r"#.*|[()]", "", names).split(",")
+        names = [name.split()[0] for name in names if name.strip()]
+        if module:
+            names = [module, *(f"{module.removesuffix('.')}.{name}" for name in names)]
+        imports += [(name, module_file(name, file.parent)) for name in names]
+    return imports
 
 
 def module_file(name, folder):

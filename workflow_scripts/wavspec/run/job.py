@@ -58,9 +58,6 @@ def job(snakemake, watched=()):
     with logged(snakemake.log[0]):
         check_installed(stage)
         bring_to_the_present(snakemake.input)
-        # Without its stamp, the stage is due if this job fails.
-        for name in stamps_of(results, stage):
-            os.remove(f"{results}/stamps/{name}")
         outputs = [output for output in snakemake.output if output != stamp]
         with whole(outputs, results, stage) as parts:
             names = iter(parts)
@@ -71,6 +68,9 @@ def job(snakemake, watched=()):
                     if name != "stamp"
                 }
             )
+            # Until the new stamp is written, none says that these outputs are up to date.
+            for name in stamps_of(results, stage):
+                os.remove(f"{results}/stamps/{name}")
         needed = [output for output in outputs if output not in set(watched)]
         write_stamp(stamp, needed, watched, said_apart())
 
