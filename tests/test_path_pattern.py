@@ -127,10 +127,10 @@ def test_other_endings_are_clips_if_the_pattern_names_them(tmp_path):
     ],
 )
 def test_a_pattern_that_cannot_be_used_is_refused(tmp_path, pattern, fault):
-    dataset = make_files(tmp_path, ["about/notes.txt", "yes/1.flac"])
+    dataset = make_files(tmp_path, ["about/notes.txt", "yes/0.m4a", "yes/1.flac"])
     with pytest.raises(JobError) as error:
         find_clips(os.fspath(dataset), pattern)
-    assert f"config key 'path_pattern': {pattern!r} {fault}" in str(error.value)
+    assert f"config key 'path_pattern': '{pattern}' {fault}" in str(error.value)
     assert "such as 'yes/1.flac'" in str(error.value)
     [example] = re.findall("path_pattern: '(.*?)'", str(error.value))
     assert labels_of(dataset, example) == {"yes": ["yes/1.flac"]}

@@ -25,7 +25,7 @@ def test_results_of_another_dataset_are_not_replaced(built, tmp_path):
         assert process.returncode == 1
         assert process.stdout.splitlines()[-1] == (
             "config key 'results': 'results' has the results of another dataset, with clips such "
-            f"as '{earlier}/go/0.wav'. None of its clips is in '{built.as_configured()}'. "
+            f"as '{earlier}/go/0.wav'. '{built.as_configured()}' has 0 of its 6 clips. "
             "To keep these results, use another folder: --config results=NEW_FOLDER. "
             "To replace them: --config replace_results=true"
         )
@@ -65,11 +65,24 @@ def test_a_dataset_that_changes_is_no_other(built, change):
     assert built.outputs() == built.expected()
 
 
-def test_a_copied_dataset_of_which_a_clip_is_left_is_no_other(built, tmp_path):
-    # Without modification times.
-    built.dataset = shutil.copytree(built.dataset, tmp_path / "copy", copy_function=shutil.copyfile)
-    all_new_but_one(built.dataset)
+def copied_without_times(dataset, folder, changed):
+    """A copy of the dataset without modification times, with so many changed clips."""
+    copied = shutil.copytree(dataset, folder, copy_function=shutil.copyfile)
+    for clip in sorted(copied.rglob("*.wav"))[:changed]:
+        clip.write_bytes(b"of another size")
+    return copied
+
+
+def test_a_copied_dataset_of_which_half_is_left_is_no_other(built, tmp_path):
+    built.dataset = copied_without_times(built.dataset, tmp_path / "copy", changed=3)
     built.snakemake("--dry-run")
+
+
+def test_a_few_paths_and_sizes_in_common_make_no_moved_dataset(built, tmp_path):
+    """Clips of one second have the same size, and two people can name them alike."""
+    built.dataset = copied_without_times(built.dataset, tmp_path / "other", changed=4)
+    process = built.snakemake("--dry-run", check=False)
+    assert process.returncode == 1 and "has 2 of its 6 clips" in process.stdout
 
 
 def plan_of(results, computed, missing):

@@ -249,10 +249,13 @@ def counted(audio):
 def bad_pattern(folder, path_pattern, fault):
     """Return the JobError for `path_pattern`, with a path that it does not match."""
     unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
-    path = min(filter(is_audio, unmatched), default="LABEL/SPEAKER_nohash_0.wav")
+    readable = (
+        path for path in unmatched if is_audio(path) and not has_ending_in(UNREADABLE, path)
+    )
+    path = min(readable, default="LABEL/SPEAKER_nohash_0.wav")
     example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
     return JobError(
-        f"config key 'path_pattern': {path_pattern!r} {fault}. It must match the whole path of a "
+        f"config key 'path_pattern': '{path_pattern}' {fault}. It must match the whole path of a "
         f"clip below the dataset, such as {path!r}, and its group 'label' is the clip's label. "
         f"For example, with path_pattern: '{example}' the label is the name of the clip's folder. "
         "docs/datasets.md has patterns for public data sets."

@@ -81,24 +81,29 @@ class Plan(NamedTuple):
     def check_dataset(self, dataset):
         """Raise JobError if the results belong to another dataset.
 
-        If the dataset was only moved, or partly changed, it still has some of the earlier clips.
+        A dataset that was moved, or partly changed, still has an earlier clip with the same path,
+        size and time. One that was also copied without times has most of the paths and sizes; two
+        data sets of one-second clips can have a few of these in common.
         """
         if len(self.missing) < len(self.labels) or not self.catalogs:
             return
         first = first_clip(f"{self.results}/wavfile_df.csv")
         if first and Path(os.path.abspath(dataset)) in Path(os.path.abspath(first)).parents:
             return
-        now = {clip[:2] for label in self.labels.values() for clip in label.clips}
+        now = {clip for label in self.labels.values() for clip in label.clips}
         before = set()
         for catalog in self.catalogs.values():
             try:
-                before |= {clip[:2] for clip in read_catalog(catalog)}
+                before |= set(read_catalog(catalog))
             except (ChunkError, OSError):
                 continue
-        if before and not now & before:
+        files = {clip[:2] for clip in now}
+        kept = sum(clip[:2] in files for clip in before)
+        if not now & before and kept < len(before) / 2:
             raise JobError(
                 f"config key 'results': {self.results!r} has the results of another dataset, with "
-                f"clips such as {first or min(before)[0]!r}. None of its clips is in {dataset!r}. "
+                f"clips such as {first or min(clip.path for clip in before)!r}. {dataset!r} has {kept} of its "
+                f"{len(before)} clips. "
                 "To keep these results, use another folder: --config results=NEW_FOLDER. "
                 "To replace them: --config replace_results=true"
             )
