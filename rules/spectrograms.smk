@@ -21,9 +21,11 @@ rule spectrograms:
         * (2000 if config["long_clips"] == "cut" else 1000),
         runtime=lambda wildcards, attempt: attempt * LABELS[wildcards.label].minutes(),
     params:
-        script=f"{SCRIPTS}/spectrograms.py",
-        # A function, because Snakemake would read braces in the folder's name as wildcards.
-        dataset=lambda wildcards: DATASET,
+        # Functions, because Snakemake would read braces in a folder's name as wildcards. With
+        # `input`, because it does not record such parameters: where it compares them (the profile
+        # switches that off, but not for a module), a moved dataset would run all labels again.
+        script=lambda wildcards, input: f"{SCRIPTS}/spectrograms.py",
+        dataset=lambda wildcards, input: DATASET,
         short_clips=config["short_clips"],
         long_clips=config["long_clips"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of the time of a small label.

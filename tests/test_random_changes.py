@@ -241,7 +241,7 @@ class RandomChanges:
         label, clips = self.random.choice(list(find_clips(self.dataset).labels.items()))
         digest = label_digest(clips, {**SETTINGS, "short_clips": self.short_clips})
         chunk = f"{self.results}/chunks/{label}.{digest}.npy"
-        part = self.choose(["catalog", "--until spectrograms", "--until split", chunk])
+        part = self.choose(["catalog", "--until spectrograms", "--until tables", chunk])
         self.snakemake(clone, *part.split())
 
     def kill_all_processes(self):
