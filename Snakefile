@@ -53,11 +53,8 @@ onstart:
     # traceback of a hundred lines. So jobs ignore it at first, until `job` restores it.
     shell.prefix("set -euo pipefail; trap '' INT; ")
     print_where_to_follow(log[0])
+    print_at_exit(log[0])
 
 
 onsuccess:
-    print_summary()
-
-
-onerror:
-    print_failures(log[0])
+    SUCCESS.append(True)

@@ -200,12 +200,6 @@ def shown(file, category, **labels):
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
-def print_last(lines):
-    """Print lines after all output of Snakemake."""
-    # At exit, because the progress bar replaces sys.stderr until then and breaks long lines.
-    atexit.register(print, "\n".join(lines), file=sys.__stderr__)
-
-
 def said_by_stages():
     """Return the lines of warnings, and the closing lines, of the stages that ran in this run.
 
@@ -221,14 +215,20 @@ def said_by_stages():
     )
 
 
-def print_summary():
-    warnings, closing = said_by_stages()
-    print_last([*warnings, *closing])
+SUCCESS = []  # not empty if the run has succeeded
 
 
-def print_failures(snakemake_log):
-    warnings, _ = said_by_stages()
-    print_last([*warnings, describe(snakemake_log)])
+def print_at_exit(snakemake_log):
+    """Print the warnings, and the summary or the failures, after all output of Snakemake."""
+
+    def print_last_words():
+        warnings, closing = said_by_stages()
+        lines = [*warnings, *(closing if SUCCESS else [describe(snakemake_log)])]
+        print("\n".join(lines), file=sys.__stderr__)
+
+    # At exit, because the progress bar replaces sys.stderr until then and breaks long lines. Not in
+    # `onerror`, which Snakemake does not call if an input disappears during the run.
+    atexit.register(print_last_words)
 
 
 def print_where_to_follow(snakemake_log):

@@ -525,6 +525,17 @@ def test_two_runs_heal_a_damaged_chunk_or_table(built, kind):
     assert built.outputs() == built.expected()
 
 
+def test_a_damaged_chunk_that_several_stages_need_is_named_at_the_end(built):
+    """Once one of them has removed it, Snakemake waits for the file and gives up the run."""
+    shutil.rmtree(built.dataset / "go")
+    empty(built.chunk("no"))
+    process = built.snakemake(cores=1, check=False)
+    assert process.returncode == 1
+    assert "It was removed: run again" in process.stdout.rpartition("failed:")[2]
+    built.snakemake()
+    assert built.outputs() == built.expected()
+
+
 @pytest.mark.parametrize("change", [cut, cut_a_line, empty, append_rubbish, swapped_with_go])
 def test_a_catalog_changed_by_hand_is_refused(built, change):
     catalog = built.catalog("no")
