@@ -100,10 +100,10 @@ class Plan(NamedTuple):
         files = {clip[:2] for clip in now}
         kept = sum(clip[:2] in files for clip in before)
         if not now & before and kept < len(before) / 2:
+            clip = first or min(clip.path for clip in before)
             raise JobError(
                 f"config key 'results': {self.results!r} has the results of another dataset, with "
-                f"clips such as {first or min(clip.path for clip in before)!r}. {dataset!r} has {kept} of its "
-                f"{len(before)} clips. "
+                f"clips such as {clip!r}. {dataset!r} has {kept} of its {len(before)} clips. "
                 "To keep these results, use another folder: --config results=NEW_FOLDER. "
                 "To replace them: --config replace_results=true"
             )
