@@ -174,6 +174,11 @@ def test_where_clips_may_lie(tmp_path):
             "'long' is not one of invalid, pad. For example: short_clips: pad",
         ),
         (
+            {"check_room": "maybe"},
+            "config key 'check_room' (whether a run fails at its start if the results do not fit "
+            "on the disk): 'maybe' is not true or false. For example: --config check_room=false",
+        ),
+        (
             {"results": "a{x}"},
             "config key 'results' (the folder for everything that the workflow writes): 'a{x}' has "
             "one of the characters { } < >, or is empty. For example: results: ~/spectrograms",
@@ -203,6 +208,9 @@ def test_results_inside_the_dataset(workflow):
     assert workflow.planned() == set()
 
 
-def test_the_datasets_own_path_is_checked(tmp_path):
+def test_the_datasets_own_path_is_checked(tmp_path, monkeypatch):
     with pytest.raises(JobError, match="control characters"):
         find_clips(os.fspath(make_dataset(tmp_path / "new\nline")))
+    monkeypatch.chdir(tmp_path / "new\nline")
+    with pytest.raises(JobError, match="control characters"):
+        find_clips(".")

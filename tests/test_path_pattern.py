@@ -10,11 +10,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
 from test_split import make_files, sides_in
 from wavs import make_dataset
 from wavspec.clip import Clip, file_name_of, label_in
 from wavspec.dataset import (
     PATH_PATTERN,
+    READ_AS_MISSING,
     clip_at,
     compiled,
     find_clips,
@@ -116,6 +118,12 @@ def test_other_endings_are_clips_if_the_pattern_names_them(tmp_path):
     assert [clip.path for clip in found.labels["a"]] == ["a/1.flac", "a/3.OGG"]
     [warning] = found.warnings
     assert "1 .wav, 2 .mp3, such as 'a/2.wav'" in warning and "path_pattern" in warning
+
+
+def test_a_converted_file_is_not_told(tmp_path):
+    files = ["a/1.m4a", "a/1.wav", "a/2.m4a", "b/2.wav"]
+    [warning] = find_clips(os.fspath(make_files(tmp_path, files))).warnings
+    assert "cannot read are left out: 1 .m4a, such as 'a/2.m4a'." in warning
 
 
 @pytest.mark.parametrize(
@@ -249,6 +257,7 @@ def test_a_dataset_in_a_hidden_folder(tmp_path):
 
 
 def test_labels_that_look_like_missing_values_are_told(tmp_path):
+    assert READ_AS_MISSING == STR_NA_VALUES  # of pandas
     found = find_clips(os.fspath(make_files(tmp_path, ["nan/1.wav", "no/1.wav"])))
     assert list(found.labels) == ["nan", "no"]
     [warning] = found.warnings

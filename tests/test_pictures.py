@@ -245,9 +245,13 @@ def test_any_number_of_labels(number):
     assert names == [f"word{place}" for place in range(number)][-100:]
     outcomes = pictures.figure_of_outcomes(labels).axes[0]
     assert len(outcomes.get_yticks()) == min(number, 100)
-    for axes in (figure.axes[0], outcomes):
-        assert (f"100 of {number} labels" in axes.get_title(loc="left")) == (number > 100)
-    assert max(figure.get_size_inches()) < 15
+    for axes, title, chosen in (
+        (figure.axes[0], "The first valid clip of each label", "the most clips"),
+        (outcomes, "Valid and invalid clips of each label", "the most invalid clips"),
+    ):
+        more = f": the 100 of {number} labels with {chosen}" if number > 100 else ""
+        assert axes.get_title(loc="left") == title + more
+    assert max(figure.get_size_inches()) < 14
 
 
 def test_the_page_of_invalid_clips_is_small_enough_for_a_report():

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from wavs import make_dataset, write_wav
 from wavspec.run.errors import JobError
-from wavspec.run.plan import LabelPlan, Plan
+from wavspec.run.plan import LabelPlan, Plan, shortened
 
 
 def other_dataset(folder):
@@ -92,6 +92,12 @@ def plan_of(results, computed, missing):
         "missing": LabelPlan("1" * 12, range(missing)),
     }
     return Plan(str(results), labels, ["missing"] if missing else [], {})
+
+
+def test_a_dozen_labels_are_named():
+    labels = [f"word{number:02d}" for number in range(13)]
+    assert shortened(labels[:12]) == ", ".join(labels[:12])
+    assert shortened(labels) == f"{', '.join(labels[:12])} and 1 more"
 
 
 def test_too_little_room_is_refused_with_the_numbers(tmp_path):

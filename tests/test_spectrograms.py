@@ -4,11 +4,12 @@ import csv
 import io
 import os
 import struct
+import threading
 
 import numpy as np
 import pytest
 import soundfile
-from spectrograms import write_chunk
+from spectrograms import mapped, write_chunk
 from wavs import (
     REAL_CLIPS,
     REFERENCE,
@@ -183,6 +184,7 @@ def test_a_header_that_announces_no_samples_may_be_right(tmp_path, more):
 
 NOISE = np.random.default_rng(5).normal(0, 3000, 30_000).astype(np.int16)
 QUIET = (NOISE // 500).astype(np.int16)
+TONE = np.sin(np.arange(16_000) / 50)
 SILENT = np.zeros(16_000, np.int16)
 OPPOSITE = np.stack([NOISE, -NOISE], axis=1)
 LATE = "sound after the used part"
@@ -199,6 +201,8 @@ NOTES = {
     "one channel": (np.stack([NOISE, 0 * NOISE], axis=1), "PCM_16", ""),
     "floats": (NOISE / 32_768, "FLOAT", ""),
     "loud floats": (NOISE / 10_000, "FLOAT", ""),
+    "nine times full scale": (9.5 * TONE, "FLOAT", ""),
+    "ten times full scale": (10.5 * TONE, "FLOAT", "beyond full scale"),
     "16 bits as floats": (NOISE.astype(np.float64), "FLOAT", "beyond full scale"),
     "32 bits": (NOISE.astype(np.int32) << 16, "PCM_32", ""),
     "16 bits in 32": (NOISE.astype(np.int32), "PCM_32", "16-bit values in 32-bit"),
@@ -220,6 +224,13 @@ def test_valid_clips_that_are_likely_worthless_are_noted(tmp_path, rate):
     assert all(row["valid"] == "True" for row in table), table
     found = {row["path"][3:-4]: row["note"] for row in table}
     assert found == {name: note for name, (_, _, note) in NOTES.items()}
+
+
+def test_parts_are_computed_by_several_threads_or_by_this_one():
+    together = threading.Barrier(2, timeout=60)
+    assert sorted(mapped(lambda _: together.wait(), range(2), threads=2)) == [0, 1]
+    [thread] = set(mapped(lambda _: threading.get_ident(), range(2), threads=1))
+    assert thread == threading.get_ident()
 
 
 def test_a_file_that_is_missing_is_no_clip(tmp_path):

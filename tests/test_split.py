@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import split_of
+from tables import NOTES, account, split_of, warnings_about
 from wavs import REAL_CLIPS, needs_real_clips, write_wav
 from wavspec.dataset import PATH_PATTERN, find_clips
 from wavspec.lists import lists_digest, read_lists
 from wavspec.run.configuration import check_shares
 from wavspec.run.errors import JobError
 from wavspec.sides import side_by_rule, speaker_in_name
-from wavspec.summary import check_some_valid, loading_lines, sides_in_words
+from wavspec.summary import CURES, check_some_valid, loading_lines, sides_in_words
 
 # The sides of some speakers in the lists of Speech Commands.
 OFFICIAL = {
@@ -206,6 +206,16 @@ def test_a_word_beside_the_lists_goes_by_the_rule(tmp_path):
     assert "the split of 3 clips" in warning
 
 
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, " and 1 more")])
+def test_a_few_words_beside_the_lists_are_named(tmp_path, count, more):
+    words = [f"word{number}" for number in range(count)]
+    dataset = make_files(tmp_path, ["no/0.wav", *(f"{word}/1.wav" for word in words)])
+    write_lists(dataset, "no/0.wav\n")
+    _, [warning, _] = sides_in(dataset)
+    named = ", ".join(map(repr, words[:5]))
+    assert warning.startswith(f"no clip of {named}{more} is in the lists")
+
+
 def test_lists_that_change_during_the_run_end_it(tmp_path):
     dataset = make_files(tmp_path / "dataset", ["no/0.wav"])
     write_lists(dataset, "no/0.wav\n")
@@ -364,6 +374,39 @@ def test_the_summary_counts_valid_clips_and_speakers():
         "Split of the valid clips: 3 training (2 speakers), 2 validation (1 speaker), "
         "2 testing (1 speaker), 1 in no split (1 speaker)"
     )
+
+
+def test_the_summary_counts_invalid_clips_by_reason():
+    rows = pd.DataFrame(
+        [
+            ("a", "no", True, "", "0", "0", "ann", "training"),
+            ("b", "no", True, "", "99", "0", "ann", "training"),
+            ("c", "no", False, "too short", "", "0", "ann", "training"),
+            ("d", "no", False, "too short", "", "0", "ann", "training"),
+            ("e", "yes", False, "unreadable", "", "0", "ann", "training"),
+        ],
+        columns=["file_name", "label", "valid", "reason", "padded", "example", "speaker", "split"],
+    )
+    assert account(rows, "there")[:3] == [
+        "5 clips in 2 labels: 2 valid, 1 of them padded, 3 invalid "
+        "(2 too short, 1 unreadable; see there/invalid.csv)",
+        "  no 4, yes 1",
+        CURES["too short"],
+    ]
+
+
+def test_valid_clips_that_are_likely_worthless_are_counted_with_an_example():
+    rows = pd.DataFrame(
+        [(f"{note} {number}", True, note) for note in NOTES for number in range(2)],
+        columns=["file_name", "valid", "note"],
+    )
+    rows.loc[len(rows)] = "silent 0", True, "silent"
+    lines = warnings_about(rows)
+    assert sorted(line.partition(": ")[0] for line in lines) == sorted(
+        f"{'3 examples of ' * (note == 'silent')}2 valid clips, such as '{note} 0'"
+        for note in NOTES
+    )
+    assert all(NOTES[note] in " ".join(lines) for note in NOTES)
 
 
 def test_the_summary_tells_sides_and_labels_that_lack_clips():
