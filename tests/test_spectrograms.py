@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 import soundfile
+import tables
 from spectrograms import mapped, write_chunk
 from wavs import (
     REAL_CLIPS,
@@ -224,6 +225,7 @@ def test_valid_clips_that_are_likely_worthless_are_noted(tmp_path, rate):
     assert all(row["valid"] == "True" for row in table), table
     found = {row["path"][3:-4]: row["note"] for row in table}
     assert found == {name: note for name, (_, _, note) in NOTES.items()}
+    assert {*found.values()} - {""} == tables.NOTES.keys()
 
 
 def test_parts_are_computed_by_several_threads_or_by_this_one():
