@@ -557,7 +557,11 @@ def test_a_catalog_changed_by_hand_is_never_followed(built):
     assert built.outputs() == built.expected()
 
 
-@pytest.mark.parametrize("change", [empty, append_rubbish])
+def letters_for_numbers(path):
+    path.write_text(re.sub(r",\d+", ",x", path.read_text()))
+
+
+@pytest.mark.parametrize("change", [empty, append_rubbish, letters_for_numbers])
 def test_a_damaged_catalog_of_a_changed_label_is_written_anew(built, change):
     change(built.catalog("no"))
     write_wav(built.dataset / "no" / "0.wav", seed=9)
