@@ -1,6 +1,7 @@
 # The configuration, the labels, and the stamps that decide which stages are due.
 import atexit
 import csv
+import gc
 import json
 import os
 import re
@@ -112,9 +113,13 @@ def decided_labels():
         }
 
 
+# Otherwise the garbage collector looks at all clips again and again: a quarter of an idle run.
+gc.disable()
 LABELS, WARNINGS = find_labels() if MAIN else (decided_labels(), [])
 DIGESTS = [(name, label.digest) for name, label in LABELS.items()]
 CLIPS = sum(len(label.clips) for label in LABELS.values())
+gc.freeze()
+gc.enable()
 
 STAMPS = {}  # {stage: Stamp}
 EVERY_RUN = []  # the stages of `rule all`
