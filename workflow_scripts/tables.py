@@ -4,11 +4,9 @@ import os
 import textwrap
 from pathlib import Path
 
-from wavspec.lists import LISTS, lists_digest, read_lists
 from wavspec.rows import rows_of
-from wavspec.run.errors import JobError
 from wavspec.run.job import closing, job, said, warn
-from wavspec.sides import speakers_and_sides
+from wavspec.sides import split_of
 from wavspec.summary import CURES, check_some_valid, counted, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
@@ -26,36 +24,6 @@ def write_tables(rows, clips, invalid):
     """
     rows[CLIPS_COLUMNS].to_csv(clips)
     rows.loc[~rows["valid"], INVALID_COLUMNS].to_csv(invalid, index=False)
-
-
-def split_of(rows, dataset, path_pattern, shares, lists):
-    """Return the speaker and the side of every row of the array.
-
-    Args:
-        rows: DataFrame of the rows of all labels, see `rows.read_tables`; its columns `path` and
-            `label` count.
-        dataset: folder that may hold validation_list.txt and testing_list.txt.
-        path_pattern: regular expression that the clips' paths match, see `dataset.matched`.
-        shares: {"validation": percent, "testing": percent} of the speakers, for clips whose side
-            is not decided by lists, the pattern or folders.
-        lists: the digest of the lists at the start of the run, see `lists.lists_digest`.
-
-    Returns:
-        (DataFrame with the text columns speaker and split (training, validation, testing, or blank
-        for `_background_noise_`), whose row i describes row i of the array; list of warnings as
-        text).
-
-    Raises:
-        JobError: the lists cannot be read, or have changed since the start of the run.
-    """
-    contents = read_lists(dataset)
-    if lists_digest(contents) != lists:
-        names = " or ".join(LISTS.values())
-        raise JobError(f"{names} in {dataset} changed during the run: run again")
-    # A long clip has several rows.
-    clips = rows[["path", "label"]].drop_duplicates("path").set_index("path", drop=False)
-    sides, warnings = speakers_and_sides(clips, contents, path_pattern, shares)
-    return sides.loc[rows["path"]].reset_index(drop=True), warnings
 
 
 # Warnings about valid clips that are likely worthless, see chunk.TableRow.note.
