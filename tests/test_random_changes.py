@@ -167,7 +167,9 @@ class RandomChanges:
 
     def damage_file(self):
         self.wait_for_orphans()
-        files = [path for path in sorted(self.results.rglob("*.*")) if path.suffix != ".log"]
+        # Not the folders of unfinished files that a kill leaves.
+        files = [path for path in sorted(self.results.rglob("*.*")) if path.is_file()]
+        files = [path for path in files if path.suffix != ".log"]
         if not files:
             return
         file = self.choose(files)
