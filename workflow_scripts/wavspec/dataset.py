@@ -325,7 +325,7 @@ def warnings_about(folder, labels, unmatched, hidden):
 
 
 def without_a_clip(paths, labels):
-    """Return the paths, in order, that no clip beside them has but for the ending."""
+    """Return the sorted paths that have no clip of the same name, with another ending."""
     if not paths:
         return []
     clips = {os.path.splitext(clip.path)[0] for clips in labels.values() for clip in clips}
