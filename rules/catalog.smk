@@ -1,17 +1,18 @@
 rule catalog:
     """Write a catalog of each label's clips, and a table of the labels."""
     output:
-        catalogs=of_all_labels("<results>/catalog/{label}.{digest}.csv"),
+        catalogs=RUN.files("catalog/{label}.{digest}.csv"),
         labels="<results>/catalog.csv",
-        made_by="<results>/catalog.json",
-        stamp=stamp("catalog", DIGESTS),
+        provenance="<results>/catalog.json",
+        stamp=RUN.stamp("catalog", RUN.files("catalog/{label}.{digest}.csv")),
     log:
         "<results>/logs/catalog.log",
     localrule: True
     conda:
         "../envs/front_end.yaml"
     params:
-        dataset=lambda wildcards: DATASET,
-        made_by=MADE_BY,
+        dataset=lambda wildcards: RUN.dataset,
+        path_pattern=lambda wildcards: config["path_pattern"],
+        provenance=RUN.provenance,
     script:
         "../workflow_scripts/catalog.py"

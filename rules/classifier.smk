@@ -1,7 +1,7 @@
 # The examples, and the stage that makes them.
-EXAMPLES, EXAMPLES_STAGE = {
-    "spectrograms": ("<results>/wavfile_spec.dat", "concatenate"),
-    "embeddings": ("<results>/wavfile_embed.dat", "embed"),
+EXAMPLES, EXAMPLES_STAGE, DEPENDS = {
+    "spectrograms": ("<results>/wavfile_spec.dat", "concatenate", CHUNKS),
+    "embeddings": ("<results>/wavfile_embed.dat", "embeddings", EMBEDDINGS),
 }[config["classifier"]["features"]]
 
 
@@ -33,13 +33,7 @@ rule classifier:
         doubtful=update(
             shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear")
         ),
-        stamp=stamp(
-            "classifier",
-            STAMPS[EXAMPLES_STAGE].digest,
-            SPLIT,
-            config["classifier"],
-            on_demand=True,
-        ),
+        stamp=RUN.stamp("classifier", DEPENDS, SPLIT, config["classifier"], on_demand=True),
     log:
         "<results>/logs/classifier.log",
     conda:
@@ -49,6 +43,8 @@ rule classifier:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         # In minutes, at 300 clips per second: the speed of two busy cores.
         runtime=lambda wildcards, attempt: attempt
-        * (10 + CLIPS * config["classifier"]["epochs"] // 18_000),
+        * (10 + RUN.clips * config["classifier"]["epochs"] // 18_000),
+    params:
+        config=config,
     script:
         "../workflow_scripts/classifier.py"

@@ -1,10 +1,10 @@
 rule concatenate:
     """Concatenate all chunks into `wavfile_spec.dat`."""
     input:
-        chunks=ALL_CHUNKS,
+        chunks=all_chunks,
     output:
         spectrograms="<results>/wavfile_spec.dat",
-        stamp=stamp("concatenate", DIGESTS),
+        stamp=RUN.stamp("concatenate", CHUNKS),
     log:
         "<results>/logs/concatenate.log",
     conda:

@@ -1,23 +1,41 @@
+from wavspec.vggish_files import required_files, state_of
+
+# Sizes and times, not the content: reading the checkpoint would add a second to every run.
+VGGISH = [state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")]
+# What the embeddings depend on. Not the dataset's folder, which is only in their table.
+EMBEDDINGS = [CHUNKS, VGGISH, provenance("embeddings")]
+
+
+def weights(key):
+    with refusing():
+        return required_files(config, key)
+
+
 rule embeddings:
-    """Write the table of all clips with their embeddings; on demand."""
+    """Compute the VGGish embeddings of all valid spectrograms, and a table of them; on demand."""
     input:
-        clips="<results>/wavfile_df.csv",
-        embeddings="<results>/wavfile_embed.dat",
-        stamps=after("tables", "embed"),
+        tables=all_tables,
+        chunks=all_chunks,
     output:
+        embeddings="<results>/wavfile_embed.dat",
+        pca="<results>/wavfile_embed_pca.npy",
         table="<results>/wavfile_embed.csv",
-        # The name of embed's stamp also changes if an output of embed is damaged. With the digest
-        # alone, this table would stay up to date, and Snakemake would not run embed.
-        stamp=stamp(
-            "embeddings",
-            STAMPS["tables"].digest,
-            os.path.basename(STAMPS["embed"].path),
-            on_demand=True,
-        ),
+        stamp=RUN.stamp("embeddings", EMBEDDINGS, TABLES, RUN.dataset, on_demand=True),
     log:
         "<results>/logs/embeddings.log",
-    localrule: True
     conda:
         "../envs/tensorflow.yaml"
+    threads: 16
+    resources:
+        mem_mb=lambda wildcards, attempt: 2500 * attempt,
+        # In minutes, at 33 clips per second: half the speed of one core.
+        runtime=lambda wildcards, attempt: attempt * (10 + RUN.clips // 2000),
+    params:
+        dataset=lambda wildcards: RUN.dataset,
+        settings=RUN.settings,
+        checkpoint=lambda wildcards: weights("vggish_checkpoint"),
+        pca_params=lambda wildcards: weights("vggish_pca")[0],
+        # Not outputs: Snakemake would delete them before the job, which reuses unchanged labels.
+        folder=f"{RUN.results}/embeddings",
     script:
         "../workflow_scripts/embeddings.py"

@@ -12,20 +12,20 @@ rule spectrograms:
         "../envs/front_end.yaml"
     # One for every label of Speech Commands, because labels run in parallel. More for a very large
     # label, which would otherwise run on one core when the others are done.
-    threads: lambda wildcards: min(16, 1 + len(LABELS[wildcards.label].clips) // 10_000)
+    threads: lambda wildcards: min(16, 1 + len(RUN.labels[wildcards.label].clips) // 10_000)
     resources:
         # The number of labels to run at once in a submission to a cluster, see slurm/config.yaml.
         labels_at_once=1,
         # Up to 1.2 GB for a clip of 23 minutes at 48 kHz, the longest that is cut.
         mem_mb=lambda wildcards, attempt: attempt
         * (2000 if config["long_clips"] == "cut" else 1000),
-        runtime=lambda wildcards, attempt: attempt * LABELS[wildcards.label].minutes(),
+        runtime=lambda wildcards, attempt: attempt * RUN.labels[wildcards.label].minutes(),
     params:
         # Functions, because Snakemake would read braces in a folder's name as wildcards. With
         # `input`, because it does not record such parameters: where it compares them (the profile
         # switches that off, but not for a module), a moved dataset would run all labels again.
-        script=lambda wildcards, input: f"{SCRIPTS}/spectrograms.py",
-        dataset=lambda wildcards, input: DATASET,
+        script=lambda wildcards, input: f"{PROJECT}/workflow_scripts/spectrograms.py",
+        dataset=lambda wildcards, input: RUN.dataset,
         short_clips=config["short_clips"],
         long_clips=config["long_clips"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of the time of a small label.

@@ -26,14 +26,14 @@ from browser import browser
 from classifier import classify
 from matplotlib.image import imread
 from test_report import CHROMIUM, needs_chromium
-from wavspec.classifier.account import (
+from wavspec.classifier.metrics import (
     confusion_of,
     draw_confusion_matrix,
     macro_f1,
     predictions_of,
     right_by_clip,
 )
-from wavspec.classifier.doubtful import write_page
+from wavspec.classifier.label_issues import write_page
 from wavspec.classifier.examples import (
     SIDES,
     Examples,
@@ -43,7 +43,7 @@ from wavspec.classifier.examples import (
     read_clips,
 )
 from wavspec.front_end import waveform_to_examples
-from wavspec.run.job import JobError
+from wavspec.errors import WavspecError
 from workflow import ROOT, Workflow
 
 needs_tensorflow = pytest.mark.skipif(
@@ -339,7 +339,7 @@ def test_a_killed_training_resumes_and_ends_the_same(dataset, trained, capsys):
 @needs_tensorflow
 def test_a_backup_of_two_epochs_is_refused_and_the_next_run_starts_anew(dataset, capsys):
     folder = kill(dataset, "torn", epoch=2, saved=True, epochs=2)
-    with pytest.raises(JobError, match=r"torn/training\.0123456789ab, .* was damaged"):
+    with pytest.raises(WavspecError, match=r"torn/training\.0123456789ab, .* was damaged"):
         dataset.classify("torn", epochs=2)
     assert not list(folder.glob("training.*"))
 
@@ -349,7 +349,7 @@ def test_a_damaged_backup_is_refused(dataset):
     folder = kill(dataset, "damaged", epoch=3, epochs=3)
     [number] = folder.glob("training.*/training_metadata.json")
     number.write_text("")
-    with pytest.raises(JobError, match="run again to train from the start"):
+    with pytest.raises(WavspecError, match="run again to train from the start"):
         dataset.classify("damaged", epochs=3)
 
 
@@ -414,31 +414,33 @@ def assign(*rows, words="all"):
 @pytest.mark.parametrize("side", SIDES)
 def test_a_side_without_valid_clips_is_refused_by_name(side):
     rows = [(label, of_row != side, of_row) for label, _, of_row in EVERYWHERE]
-    with pytest.raises(JobError, match=rf"no valid clip for {side} .*\b0 for {side}"):
+    with pytest.raises(WavspecError, match=rf"no valid clip for {side} .*\b0 for {side}"):
         assign(*rows)
 
 
 def test_all_empty_sides_are_named():
     rows = [row for row in EVERYWHERE if row[2] == "training"]
-    with pytest.raises(JobError, match=r"for validation and none for testing \(2 for training"):
+    with pytest.raises(WavspecError, match=r"for validation and none for testing \(2 for training"):
         assign(*rows)
 
 
 def test_a_single_label_is_refused():
     rows = [row for row in EVERYWHERE if row[0] == "yes"]
-    with pytest.raises(JobError, match=r"two labels or more .* only 'yes' has"):
+    with pytest.raises(WavspecError, match=r"two labels or more .* only 'yes' has"):
         assign(*rows, ("no", True, "testing"), ("go", False, "training"))
 
 
 def test_a_side_of_unlearnt_labels_alone_is_refused():
     rows = [row for row in EVERYWHERE if row[2] != "testing"]
-    with pytest.raises(JobError, match=r"valid training clips have no valid testing clip: no, yes"):
+    with pytest.raises(
+        WavspecError, match=r"valid training clips have no valid testing clip: no, yes"
+    ):
         assign(*rows, ("go", True, "testing"))
 
 
 def test_a_word_that_the_dataset_lacks_is_refused_by_name():
     message = r"'classifier.words': the dataset has no 'maybe'. It has no, yes$"
-    with pytest.raises(JobError, match=message):
+    with pytest.raises(WavspecError, match=message):
         assign(*EVERYWHERE, ("_background_noise_", False, ""), words=["yes", "maybe"])
 
 
@@ -513,14 +515,14 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     table = read_clips(clips, split)
     with open(tmp_path / "examples.dat", "ab") as file:
         file.write(bytes(8))
-    with pytest.raises(JobError, match=r"examples.dat has 294,920 bytes, .* need 294,912"):
+    with pytest.raises(WavspecError, match=r"examples.dat has 294,920 bytes, .* need 294,912"):
         open_examples(tmp_path / "examples.dat", "spectrograms", table)
     split.write_text(split.read_text() + "6,,testing\n")
-    with pytest.raises(JobError, match=r"clips.csv has 6 rows, but .*split.csv has 7"):
+    with pytest.raises(WavspecError, match=r"clips.csv has 6 rows, but .*split.csv has 7"):
         read_clips(clips, split)
     for damage in ("index,speaker\n0,me\n", "", 'split\n"a'):
         split.write_text(damage)
-        with pytest.raises(JobError, match=r"split.csv is not a table with the columns split"):
+        with pytest.raises(WavspecError, match=r"split.csv is not a table with the columns split"):
             read_clips(clips, split)
     assert dataset.rows == EVERYWHERE
 
@@ -544,7 +546,7 @@ def test_a_valid_clip_that_is_not_finite_is_refused_by_name(tmp_path):
     Dataset(tmp_path, EVERYWHERE, values)
     table = read_clips(tmp_path / "clips.csv", tmp_path / "split.csv")
     examples = open_examples(tmp_path / "examples.dat", "spectrograms", table)
-    with pytest.raises(JobError, match=r"valid clip .*/4\.wav"):
+    with pytest.raises(WavspecError, match=r"valid clip .*/4\.wav"):
         moments(examples, np.array([0, 2, 3, 4, 5]))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from wavs import make_dataset, write_wav
 from wavspec.dataset import find_clips
-from wavspec.run.job import JobError
+from wavspec.errors import WavspecError
 
 ODD_NAMES = [
     "two words",
@@ -80,7 +80,7 @@ def test_odd_names_are_in_the_two_files(workflow):
 def test_names_that_cannot_be_kept_are_refused_by_name(tmp_path, name):
     dataset = make_dataset(tmp_path / "dataset")
     write_wav(dataset / os.fsdecode(name))
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         find_clips(os.fspath(dataset))
     assert repr(os.fsdecode(name))[1:-1].split("/")[0] in str(error.value)
 
@@ -209,8 +209,8 @@ def test_results_inside_the_dataset(workflow):
 
 
 def test_the_datasets_own_path_is_checked(tmp_path, monkeypatch):
-    with pytest.raises(JobError, match="control characters"):
+    with pytest.raises(WavspecError, match="control characters"):
         find_clips(os.fspath(make_dataset(tmp_path / "new\nline")))
     monkeypatch.chdir(tmp_path / "new\nline")
-    with pytest.raises(JobError, match="control characters"):
+    with pytest.raises(WavspecError, match="control characters"):
         find_clips(".")

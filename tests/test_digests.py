@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from wavspec.lists import lists_digest, read_lists
-from wavspec.run.digests import digest
+from pipeline.digests import digest
 
 scalars = (
     st.none()

@@ -23,10 +23,10 @@ from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.dataset import find_clips
 from wavspec.front_end import waveform_to_examples
 from wavspec.rows import read_tables
-from wavspec.run.code import made_by
-from wavspec.run.digests import content_digest, digest
-from wavspec.run.job import JobError
-from wavspec.run.progress import Progress
+from pipeline.provenance import made_by
+from pipeline.digests import content_digest, digest
+from wavspec.errors import WavspecError
+from pipeline.progress import Progress
 from workflow import ROOT, Workflow, kill_group, wait_until
 
 needs_tensorflow = pytest.mark.skipif(
@@ -255,7 +255,7 @@ def test_a_spectrogram_that_is_not_finite_is_named_and_leaves_no_output(quick, s
     chunk = np.load(inputs[1][1], mmap_mode="r+")
     chunk[1, 5, 5] = value
     chunk.flush()
-    with pytest.raises(JobError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
+    with pytest.raises(WavspecError, match=r"clip 'no/1.wav': NaN .* spectrogram"):
         stage.embed(inputs)
     assert not any((stage.folder / file).exists() for file in OUTPUTS.values())
 
@@ -268,7 +268,7 @@ def test_an_embedding_that_is_not_finite_is_named(tmp_path):
     def network(examples):
         return np.array([[0.0] * 128, [np.inf] * 128], np.float32)
 
-    with pytest.raises(JobError, match=r"clip 'c.wav': NaN .* embedding"):
+    with pytest.raises(WavspecError, match=r"clip 'c.wav': NaN .* embedding"):
         embed_label(label, network, 64, Progress(2))
 
 
@@ -327,7 +327,7 @@ def test_wrong_checkpoints_are_refused(vggish_files, tmp_path, make, message):
     from wavspec import vggish
 
     checkpoint = make(vggish_files, tmp_path)[0].removesuffix(".index")
-    with pytest.raises(JobError, match=message), vggish.loaded(checkpoint, 1):
+    with pytest.raises(WavspecError, match=message), vggish.loaded(checkpoint, 1):
         pass
 
 
@@ -347,7 +347,7 @@ REFUSED_PCA = {
 @pytest.mark.parametrize(("arrays", "message"), REFUSED_PCA.values(), ids=REFUSED_PCA)
 def test_wrong_pca_parameters_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "pca.npz", **arrays)
-    with pytest.raises(JobError, match=message):
+    with pytest.raises(WavspecError, match=message):
         load_pca(tmp_path / "pca.npz")
 
 
@@ -358,7 +358,7 @@ def test_pca_parameters_cut_short_are_refused(tmp_path, bytes_left):
     load_pca(path)
     os.truncate(path, bytes_left)
     with pytest.raises(
-        JobError, match=r"not a complete \.npz file of pca_eigen_vectors, pca_means"
+        WavspecError, match=r"not a complete \.npz file of pca_eigen_vectors, pca_means"
     ):
         load_pca(path)
 

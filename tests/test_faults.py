@@ -24,10 +24,10 @@ from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.audio import ClipChangedError, read_clip
 from wavspec.chunk import ChunkError, clips_of
 from wavspec.rows import read_tables, rows_of
-from wavspec.run.digests import digest_in, remove_superseded
-from wavspec.run.files import whole
-from wavspec.run.job import JobError
-from wavspec.run.stamps import read_stamp
+from pipeline.digests import digest_in, remove_superseded
+from pipeline.files import whole
+from wavspec.errors import WavspecError
+from pipeline.stamps import read_stamp
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))
@@ -148,7 +148,7 @@ def test_a_job_that_goes_on_after_snakemake_was_killed_spoils_nothing(large, mom
 def test_a_stage_that_a_later_run_overtook_replaces_none_of_its_outputs(tmp_path):
     outputs = [tmp_path / "model.keras", tmp_path / "metrics.json"]
     with (
-        pytest.raises(JobError, match="another run"),
+        pytest.raises(WavspecError, match="another run"),
         whole(outputs, tmp_path, "classifier") as overtaken_parts,
     ):
         with whole(outputs, tmp_path, "classifier") as parts:

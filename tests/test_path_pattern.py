@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 from test_split import make_files, sides_in
 from wavs import make_dataset
-from wavspec.clip import Clip, file_name_of, label_in
+from wavspec.dataset import Clip, file_name_of, label_in
 from wavspec.dataset import (
     PATH_PATTERN,
     READ_AS_MISSING,
@@ -23,7 +23,7 @@ from wavspec.dataset import (
     leads_to_folder,
     matched,
 )
-from wavspec.run.errors import JobError
+from wavspec.errors import WavspecError
 from workflow import ROOT
 
 
@@ -136,7 +136,7 @@ def test_a_converted_file_is_not_told(tmp_path):
 )
 def test_a_pattern_that_cannot_be_used_is_refused(tmp_path, pattern, fault):
     dataset = make_files(tmp_path, ["about/notes.txt", "yes/0.m4a", "yes/1.flac"])
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         find_clips(os.fspath(dataset), pattern)
     assert f"config key 'path_pattern': '{pattern}' {fault}" in str(error.value)
     assert "such as 'yes/1.flac'" in str(error.value)
@@ -201,14 +201,14 @@ def test_a_link_that_may_lead_to_a_folder_of_clips_is_not_passed_over():
 )
 def test_a_dataset_without_wav_files_is_refused(tmp_path, files, message):
     dataset = os.fspath(make_files(tmp_path, files))
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         find_clips(dataset)
     assert f"config key 'dataset': {message.format(folder=dataset)}" in str(error.value)
 
 
 def test_a_side_that_is_none_is_refused(tmp_path):
     dataset = make_files(tmp_path, ["fold1/yes/1.wav", "Train/yes/1.wav"])
-    with pytest.raises(JobError, match=r"'split' is 'fold1' in 'fold1/yes/1.wav'"):
+    with pytest.raises(WavspecError, match=r"'split' is 'fold1' in 'fold1/yes/1.wav'"):
         find_clips(os.fspath(dataset), r"(?P<split>[^/]+)/(?P<label>[^/]+)/\d\.wav")
 
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from wavs import make_dataset, write_wav
-from wavspec.run.errors import JobError
-from wavspec.run.plan import LabelPlan, Plan, shortened
+from wavspec.errors import WavspecError
+from pipeline.plan import LabelPlan, Plan, shortened
 
 
 def other_dataset(folder):
@@ -103,7 +103,7 @@ def test_a_dozen_labels_are_named():
 def test_too_little_room_is_refused_with_the_numbers(tmp_path):
     results = tmp_path / "not" / "yet there"
     clips = 2 * shutil.disk_usage(tmp_path).total // (2 * 8 * 96 * 64)
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         plan_of(results, 0, clips).check_room(cut=False)
     needed, free = map(float, re.findall(r"([\d,.]+) GB", str(error.value).replace(",", "")))
     assert needed == pytest.approx(clips * 2 * 8 * 96 * 64 / 1e9, abs=0.1)

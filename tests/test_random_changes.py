@@ -22,7 +22,7 @@ import psutil
 import pytest
 from wavs import SETTINGS, log_mel_examples, make_dataset, write_wav
 from wavspec.dataset import find_clips
-from wavspec.run.code import label_digest
+from pipeline.provenance import label_digest
 from workflow import Workflow, kill_group
 
 SEEDS = int(os.environ.get("SEEDS", 4))

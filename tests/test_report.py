@@ -179,7 +179,7 @@ def test_the_front_page_fits_and_holds_nothing_of_the_machine(tmp_path):
 PICTURES_ALONE = """\
 from pathlib import Path
 
-from wavspec.run.job import job
+from pipeline.job import job
 
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'><rect width='9' height='9'/></svg>"
 

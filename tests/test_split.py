@@ -15,9 +15,9 @@ from tables import NOTES, account, warnings_about
 from wavs import REAL_CLIPS, needs_real_clips, write_wav
 from wavspec.dataset import PATH_PATTERN, find_clips
 from wavspec.lists import lists_digest, read_lists
-from wavspec.run.configuration import check_shares
-from wavspec.run.errors import JobError
-from wavspec.sides import side_by_rule, speaker_in_name, split_of
+from pipeline.configuration import check_shares
+from wavspec.errors import WavspecError
+from wavspec.split import side_by_rule, speaker_in_name, split_of
 from wavspec.summary import CURES, check_some_valid, loading_lines, sides_in_words
 
 # The sides of some speakers in the lists of Speech Commands.
@@ -222,7 +222,7 @@ def test_lists_that_change_during_the_run_end_it(tmp_path):
     rows = rows_in(dataset)
     before = lists_digest(read_lists(dataset))
     write_lists(dataset, "", "no/0.wav\n")
-    with pytest.raises(JobError, match="changed during the run: run again"):
+    with pytest.raises(WavspecError, match="changed during the run: run again"):
         split_of(rows, dataset, PATH_PATTERN, SHARES, before)
 
 
@@ -342,7 +342,7 @@ def test_each_row_of_a_clip_has_its_side(tmp_path):
     ],
 )
 def test_shares_that_cannot_be_meant_are_refused(shares, words):
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         check_shares(shares)
     assert all(word in str(error.value) for word in words), error.value
 
@@ -435,7 +435,7 @@ def test_nothing_valid_is_an_error_with_what_helps():
         ],
         columns=columns,
     )
-    with pytest.raises(JobError) as error:
+    with pytest.raises(WavspecError) as error:
         check_some_valid(rows)
     assert str(error.value).split("\n") == [
         "None of 3 clips is valid:",
@@ -443,7 +443,7 @@ def test_nothing_valid_is_an_error_with_what_helps():
         "  1 unreadable, such as 'no/c.wav'",
         "  Too short: set `short_clips: pad` to append zeros to short clips.",
     ]
-    with pytest.raises(JobError, match="long_clips: cut"):
+    with pytest.raises(WavspecError, match="long_clips: cut"):
         check_some_valid(rows.assign(reason="too long"))
     rows.loc[2, "valid"] = True
     check_some_valid(rows)

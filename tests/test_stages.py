@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from wavs import make_dataset, write_wav
-from wavspec.run import code
-from wavspec.run.errors import JobError
-from wavspec.run.stamps import Stamp, stamps_of
+from pipeline import provenance
+from wavspec.errors import WavspecError
+from pipeline.stamps import Stamp, stamps_of
 from workflow import ROOT, Workflow
 
 SCRIPTS = ROOT / "workflow_scripts"
@@ -40,7 +40,7 @@ MEANS_SCRIPT = '''\
 
 import pandas as pd
 from wavspec.rows import rows_of
-from wavspec.run.job import closing, job
+from pipeline.job import closing, job
 
 
 def write_means(rows, means):
@@ -165,11 +165,11 @@ def later():
     if os:
         from wavspec.d import (
             f, g)
-    from wavspec.run.job import job
+    from pipeline.job import job
     import soundfile.more  # and no more
 """,
     "wavspec/a.py": "from . import e\nfrom .f import (name)\n",
-    "wavspec/b.py": "from .run import job\nfrom .run.job import JobError\n",
+    "wavspec/b.py": "from .run import job\nfrom .errors import WavspecError\n",
     "wavspec/c.py": "from matplotlib import pyplot\n",
     "wavspec/d.py": "import odd\n",
     "wavspec/e.py": "from .a import name\n",
@@ -281,7 +281,7 @@ def test_what_is_installed_is_compared_with_the_pins(fresh, tmp_path, monkeypatc
     (code.REQUIREMENTS / "run.in").write_text(pin)
     (code.SCRIPTS / "some.py").write_text(f"import numpy\nimport {pin.partition('==')[0]}\n")
     (code.SCRIPTS / "other.py").write_text("import os\n")
-    with pytest.raises(JobError, match=message):
+    with pytest.raises(WavspecError, match=message):
         code.check_installed("some")
     code.check_installed("other")
 
@@ -321,8 +321,8 @@ def test_a_python_with_a_safe_path_finds_the_modules(workflow):
 
 LOGGED = """\
 import sys
-from wavspec.run.code import check_installed
-from wavspec.run.job import logged
+from pipeline.provenance import check_installed
+from pipeline.job import logged
 with logged(sys.argv[1]):
     check_installed("pictures")
     print("猫 \\udce9")
@@ -464,13 +464,13 @@ def test_force_works_over_damage(built):
 PICKY_STAGE = """\
 from pathlib import Path
 
-from wavspec.run.errors import JobError
-from wavspec.run.job import job
+from wavspec.errors import WavspecError
+from pipeline.job import job
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
         if snakemake.config["classifier"]["words"] != "all":
-            raise JobError("no such words")
+            raise WavspecError("no such words")
         for output in vars(outputs).values():
             for path in output if isinstance(output, list) else [output]:
                 Path(path).write_text("a long training")

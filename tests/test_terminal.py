@@ -15,9 +15,9 @@ from pathlib import Path
 import pyte
 import pytest
 from wavs import make_dataset
-from wavspec.run.failures import NAMED, describe
-from wavspec.run.job import DONE, STOPPED
-from wavspec.run.progress import Progress
+from pipeline.failures import NAMED, describe
+from pipeline.job import DONE, STOPPED
+from pipeline.progress import Progress
 from wavspec.summary import loading_lines
 from workflow import ROOT, Workflow, wait_until
 
@@ -30,7 +30,7 @@ import os
 import time
 from pathlib import Path
 
-from wavspec.run.job import closing, job, warn
+from pipeline.job import closing, job, warn
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
@@ -337,7 +337,7 @@ GROUP = (
 def test_the_log_of_a_large_group_of_jobs_is_read_in_no_time(tmp_path):
     snakemake_log = tmp_path / "snakemake.log"
     snakemake_log.write_text(GROUP)
-    code = "import sys; from wavspec.run.failures import describe; print(describe(sys.argv[1]))"
+    code = "import sys; from pipeline.failures import describe; print(describe(sys.argv[1]))"
     process = subprocess.run(
         [sys.executable, "-c", code, snakemake_log],
         cwd=ROOT / "workflow_scripts",

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 from wavspec.dataset import Clip, find_clips
-from wavspec.run.code import label_digest
-from wavspec.run.files import new_csv
+from pipeline.provenance import label_digest
+from pipeline.files import new_csv
 
 SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
 

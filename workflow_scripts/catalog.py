@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from wavspec.clip import Clip, file_name_of
-from wavspec.dataset import find_clips
-from wavspec.run.files import new_csv
-from wavspec.run.job import job
+from pipeline.job import job
+from wavspec.chunk import new_csv
+from wavspec.dataset import Clip, file_name_of, find_clips
 
 LABELS_FIELDS = ["label", "digest", "clips"]
 
@@ -38,6 +37,7 @@ if "snakemake" in globals():
     with job(snakemake, watched=snakemake.output.catalogs) as outputs:
         catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
         names = [catalog.stem for catalog in catalogs]
-        dataset = find_clips(snakemake.params.dataset, snakemake.config["path_pattern"])
+        dataset = find_clips(snakemake.params.dataset, snakemake.params.path_pattern)
         write_catalogs(dataset.labels, names, outputs.catalogs, outputs.labels)
-        Path(outputs.made_by).write_text(json.dumps(snakemake.params.made_by), encoding="utf-8")
+        provenance = json.dumps(snakemake.params.provenance)
+        Path(outputs.provenance).write_text(provenance, encoding="utf-8")

@@ -10,6 +10,7 @@ from shutil import rmtree
 
 import numpy as np
 import pandas as pd
+from pipeline.job import job, summarize, warn
 from wavspec.classifier.examples import (
     BACKGROUND,
     SIDES,
@@ -18,7 +19,6 @@ from wavspec.classifier.examples import (
     open_examples,
     read_clips,
 )
-from wavspec.run.job import closing, job, warn
 
 
 def classify(inputs, config, threads, backup, outputs):
@@ -40,19 +40,19 @@ def classify(inputs, config, threads, backup, outputs):
         outputs: object with the attributes
             model: .keras file to write. It takes (n, 96, 64) log-mel examples or (n, 128)
                 embeddings, and returns (n, labels) probabilities;
-            metrics: JSON file, see `account.accuracies` and `account.speed`;
-            predictions: CSV file, see `account.predictions_of`;
+            metrics: JSON file, see `metrics.accuracies` and `metrics.speed`;
+            predictions: CSV file, see `metrics.predictions_of`;
             history: CSV file, see `training.train`;
             learning_curve, confusion_matrix: lists of pictures, in formats that matplotlib writes;
-            doubtful: HTML file, see `doubtful.write_page`.
+            doubtful: HTML file, see `label_issues.write_page`.
 
     Raises:
-        JobError: the files have different numbers of rows, a valid clip's example is not finite, a
+        WavspecError: the files have different numbers of rows, a valid clip's example is not finite, a
             word of the configuration is not in the dataset, there are fewer than two classes, or a
             side has no clip.
     """
     # Not at the top of the file: TensorFlow takes seconds to import.
-    from wavspec.classifier import account, doubtful, network, training
+    from wavspec.classifier import label_issues, metrics, network, training
 
     settings = config["classifier"]
     options = training.Options(settings["epochs"], settings["batch_size"], settings["seed"])
@@ -75,26 +75,26 @@ def classify(inputs, config, threads, backup, outputs):
 
     valid = training.Batches(examples, np.flatnonzero(clips.valid), targets)
     probabilities = model.predict(valid, verbose=0)
-    predictions = account.predictions_of(clips, classes, probabilities)
+    predictions = metrics.predictions_of(clips, classes, probabilities)
     facts = {
         "labels": classes,
         "labels_left_out": left_out,
         "features": settings["features"],
         "seed": options.seed,
         "device": device,
-        **account.accuracies(clips, predictions, probabilities),
-        **account.speed(history, len(rows["training"])),
+        **metrics.accuracies(clips, predictions, probabilities),
+        **metrics.speed(history, len(rows["training"])),
     }
     model.save(outputs.model)
-    account.write_metrics(facts, outputs.metrics)
-    account.write_predictions(predictions, outputs.predictions)
+    metrics.write_metrics(facts, outputs.metrics)
+    metrics.write_predictions(predictions, outputs.predictions)
     history.to_csv(outputs.history, index=False, float_format="%.6g")
-    account.draw_learning_curve(outputs.learning_curve, history, facts["accuracy"]["testing"])
-    confusion = account.confusion_of(predictions, classes)
-    account.draw_confusion_matrix(outputs.confusion_matrix, confusion)
-    doubtful.write_page(outputs.doubtful, clips, predictions, inputs.spectrograms)
+    metrics.draw_learning_curve(outputs.learning_curve, history, facts["accuracy"]["testing"])
+    confusion = metrics.confusion_of(predictions, classes)
+    metrics.draw_confusion_matrix(outputs.confusion_matrix, confusion)
+    label_issues.write_page(outputs.doubtful, clips, predictions, inputs.spectrograms)
     rmtree(backup)
-    closing(account.in_words(facts))
+    summarize(metrics.in_words(facts))
 
 
 if "snakemake" in globals():
@@ -108,8 +108,8 @@ if "snakemake" in globals():
     _, digest, *_ = os.path.basename(snakemake.output.stamp).split(".")
     backup = f"{folder}/training.{digest}"
     with job(snakemake) as outputs:
-        classify(snakemake.input, snakemake.config, snakemake.threads, backup, outputs)
-        closing(
+        classify(snakemake.input, snakemake.params.config, snakemake.threads, backup, outputs)
+        summarize(
             f"In {folder}: model.keras, metrics.json, predictions.csv, confusion_matrix.png, "
             "learning_curve.png. doubtful.html has the clips whose label gets a low probability."
         )

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from pipeline.job import job
+from pipeline.labels import read_rows
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
@@ -23,8 +25,6 @@ from wavspec.front_end import (
     SAMPLE_RATE,
     hertz_to_mel,
 )
-from wavspec.rows import rows_of
-from wavspec.run.job import job
 
 MOST_LABELS = 100  # in one picture
 # The report contains the page of invalid clips as a data: URL. Chromium's limit is 2 MB, and base64
@@ -327,6 +327,6 @@ def page_of_invalid(rows):
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
-        rows = rows_of(snakemake)
+        rows = read_rows(snakemake.input.tables, snakemake.params.settings)
         pictures = [outputs.spectrograms, outputs.outcomes, outputs.lengths]
         draw(rows, snakemake.input.chunks, pictures, outputs.invalid)

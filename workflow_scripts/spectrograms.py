@@ -8,13 +8,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from pipeline.digests import digest_in
+from pipeline.files import atomic_outputs
+from pipeline.job import bring_to_the_present, logged
+from pipeline.labels import read_clips
+from pipeline.provenance import check_installed
 from wavspec.audio import FAINT, InvalidClipError, read_clip, worthless
-from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError, TableRow, chunk_header, clips_of
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, chunk_header, new_csv
+from wavspec.errors import WavspecError
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch, waveforms_of
-from wavspec.run.code import check_installed
-from wavspec.run.digests import digest_in
-from wavspec.run.files import check_room, new_csv, whole
-from wavspec.run.job import JobError, bring_to_the_present, logged
 
 PART = 512  # clips that a thread works on at once
 
@@ -43,14 +45,9 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
         ClipChangedError: a clip does not have the size and mtime in the catalog.
         ChunkError: catalog, code or configuration have changed since the digest was computed.
         MachineError: a clip cannot be read for a reason outside of the file.
-        JobError: an output cannot be written.
+        WavspecError: an output cannot be written.
     """
-    try:
-        clips = clips_of(catalog, digest_in(chunk), settings)
-    except ChunkError:
-        # The next run would fail in the same way; without the catalog, it writes a new one.
-        Path(catalog).unlink(missing_ok=True)
-        raise
+    clips = read_clips(catalog, digest_in(chunk), settings)
     cut = settings["long_clips"] == "cut"
     rows, end = [], 0
     of_thread = threading.local()
@@ -65,10 +62,12 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
         return part_rows
 
     with (
-        whole([chunk, table], Path(chunk).parent, digest_in(chunk)) as [chunk_part, table_part],
+        atomic_outputs([chunk, table], Path(chunk).parent, digest_in(chunk)) as [
+            chunk_part,
+            table_part,
+        ],
         open(chunk_part, "wb", buffering=0) as file,
     ):
-        check_room(chunk, HEADER_BYTES + len(clips) * ROW_BYTES)
         # If clips can have several rows, a part starts at the end of the part before it.
         for part_rows in mapped(write_part, range(0, len(clips), PART), 1 if cut else threads):
             rows += part_rows
@@ -77,7 +76,7 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
             with new_csv(table_part, TableRow._fields) as writer:
                 writer.writerows(rows)
         except OSError as error:
-            raise JobError(f"cannot write {table}: {error.strerror}") from error
+            raise WavspecError(f"cannot write {table}: {error.strerror}") from error
     counts = Counter(valid=0)
     counts.update(row.reason or "valid" for row in rows if row.example == 0)
     counts["examples"] = sum(row.valid for row in rows)
@@ -128,7 +127,7 @@ def write_at(file, offset, data):
 def rows_of(dataset, clip, settings):
     """Yield (TableRow, samples of its example, later samples that are in no example) of a clip."""
     try:
-        waveform = read_clip(os.path.join(dataset, clip.path), clip[1:], **settings)
+        waveform = read_clip(os.path.join(dataset, clip.path), clip[1:3], **settings)
     except InvalidClipError as error:
         format = error.format or ("", "", "")
         yield TableRow(*clip, False, error.reason, error.detail, *format, "", 0, ""), (), ()

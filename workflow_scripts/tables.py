@@ -4,9 +4,12 @@ import os
 import textwrap
 from pathlib import Path
 
-from wavspec.rows import rows_of
-from wavspec.run.job import closing, job, said, warn
-from wavspec.sides import split_of
+from pipeline.digests import digest
+from pipeline.job import job, messages, summarize, warn
+from pipeline.labels import read_rows
+from wavspec.errors import WavspecError
+from wavspec.lists import LISTS, read_lists
+from wavspec.split import split_of
 from wavspec.summary import CURES, check_some_valid, counted, loading_lines, sides_in_words
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
@@ -84,18 +87,20 @@ def account(rows, results):
 
 if "snakemake" in globals():
     with job(snakemake, watched=snakemake.input.tables) as outputs:
-        dataset, config = snakemake.params.dataset, snakemake.config
-        rows = rows_of(snakemake)
-        rows["file_name"] = [os.path.join(dataset, path) for path in rows.path]
+        params = snakemake.params
+        rows = read_rows(snakemake.input.tables, params.settings)
+        rows["file_name"] = [os.path.join(params.dataset, path) for path in rows.path]
         check_some_valid(rows)
         write_tables(rows, outputs.clips, outputs.invalid)
-        split, about_split = split_of(
-            rows, dataset, config["path_pattern"], config["split"], snakemake.params.lists
-        )
+        lists = read_lists(params.dataset)
+        if digest(lists) != params.lists:
+            names = " or ".join(LISTS.values())
+            raise WavspecError(f"{names} in {params.dataset} changed during the run: run again")
+        split, about_split = split_of(rows, lists, params.path_pattern, params.split)
         split.to_csv(outputs.split)
-        for warning in (*snakemake.params.warnings, *about_split, *warnings_about(rows)):
+        for warning in (*params.warnings, *about_split, *warnings_about(rows)):
             warn(warning)
         results = os.path.dirname(snakemake.output.clips)
         for line in account(rows.join(split), results):
-            closing(line)
-        Path(outputs.summary).write_text("\n".join([*said(), ""]), encoding="utf-8")
+            summarize(line)
+        Path(outputs.summary).write_text("\n".join([*messages(), ""]), encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .errors import WavspecError
 from .front_end import (
     EXAMPLE_HOP_LENGTH,
     EXAMPLE_LENGTH,
@@ -25,7 +26,6 @@ from .front_end import (
     resampled_length,
     to_mono_16k,
 )
-from .run.errors import JobError
 
 # A clip has exactly one example if 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s
@@ -97,14 +97,14 @@ class InvalidClipError(ValueError):
         self.format = format
 
 
-class ClipChangedError(JobError):
+class ClipChangedError(WavspecError):
     """A clip is not the file that the catalog describes."""
 
     def __init__(self, path):
         super().__init__(f"{path} changed during the run: run again")
 
 
-class MachineError(JobError):
+class MachineError(WavspecError):
     """The machine failed to read or decode a clip; the clip itself may be valid."""
 
     def __init__(self, path, error):

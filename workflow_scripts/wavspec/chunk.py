@@ -7,14 +7,14 @@ row for each row of the chunk.
 
 import csv
 import os
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
-from .clip import Clip
+from .dataset import Clip
+from .errors import WavspecError, reading
 from .front_end import EXAMPLE_SHAPE
-from .run.code import label_digest
-from .run.job import JobError
 
 # A row has 12 x 4096 bytes. With a header of 4096 bytes, each row starts at a block of the file
 # system, so XFS and btrfs can share the blocks with the concatenation instead of copying them.
@@ -25,9 +25,11 @@ HEADER_BYTES = 4096
 class TableRow(NamedTuple):
     """A row of a chunk: an example of a valid clip, or the zeros of an invalid one."""
 
-    path: str  # path, size and mtime_ns as in the catalog
+    path: str  # path, size, mtime_ns, start and end as in the catalog
     size: str
     mtime_ns: str
+    start: str  # of the segment, in seconds, blank for a whole file
+    end: str
     valid: bool
     reason: str  # why the clip is invalid, see audio.InvalidClipError, or blank
     detail: str  # what was found, in words
@@ -44,8 +46,21 @@ def settings_of(config):
     return {key: config[key] for key in ("short_clips", "long_clips")}
 
 
-class ChunkError(JobError):
+class ChunkError(WavspecError):
     """A chunk, table or catalog is damaged, or does not match the digest in its name."""
+
+
+@contextmanager
+def reading_own(path):
+    """Raise ChunkError if a file of the workflow cannot be opened, WavspecError for other errors.
+
+    A file that is missing, a folder, or without permission is made again, like a damaged one.
+    """
+    with reading(path):
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise ChunkError(f"{path} is damaged: {error.strerror}") from error
 
 
 def read_catalog(path):
@@ -53,32 +68,21 @@ def read_catalog(path):
 
     Raises:
         ChunkError: the file is not a catalog.
+        WavspecError: it cannot be read.
     """
     try:
         return [
-            Clip(path, size and int(size), mtime_ns and int(mtime_ns))
-            for path, size, mtime_ns in read_rows(path, Clip._fields)
+            Clip(
+                path,
+                size and int(size),
+                mtime_ns and int(mtime_ns),
+                start and float(start),
+                end and float(end),
+            )
+            for path, size, mtime_ns, start, end in read_rows(path, Clip._fields)
         ]
     except ValueError as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
-
-
-def clips_of(catalog, digest, settings):
-    """Return the Clips in the file `catalog`, and check that they have this digest.
-
-    Raises:
-        ChunkError: they have another digest, or the file is damaged or missing.
-        JobError: the file cannot be read.
-    """
-    try:
-        clips = read_catalog(catalog)
-        if label_digest(clips, settings) == digest:
-            return clips
-    except (ChunkError, FileNotFoundError):
-        pass
-    except OSError as error:
-        raise JobError(f"cannot read {catalog}: {error.strerror}") from error
-    raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
 
 
 def read_rows(path, fields):
@@ -86,9 +90,10 @@ def read_rows(path, fields):
 
     Raises:
         ChunkError: the header row is not `fields`, or another row has more or fewer columns.
+        WavspecError: the file cannot be read.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with reading_own(path), open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
             if next(rows, None) != list(fields):
                 raise ChunkError(f"{path} does not have the columns {', '.join(fields)}")
@@ -100,6 +105,15 @@ def read_rows(path, fields):
                 yield row
     except (csv.Error, UnicodeDecodeError) as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
+
+
+@contextmanager
+def new_csv(path, fields):
+    """Yield a csv.writer for the new file `path`, after a header row of `fields`."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(fields)
+        yield writer
 
 
 def chunk_header(rows):
@@ -114,8 +128,9 @@ def check_chunk(chunk):
 
     Raises:
         ChunkError: the file is damaged.
+        WavspecError: it cannot be read.
     """
-    with open(chunk, "rb") as file:
+    with reading_own(chunk), open(chunk, "rb") as file:
         header = file.read(HEADER_BYTES)
         rows, rest = divmod(os.fstat(file.fileno()).st_size - HEADER_BYTES, ROW_BYTES)
     if rest or header != chunk_header(rows):

@@ -8,8 +8,7 @@ import stat
 from collections import Counter
 from typing import NamedTuple
 
-from .clip import Clip, file_name_of
-from .run.errors import JobError
+from .errors import WavspecError
 
 # The default of `path_pattern` in config.yaml.
 PATH_PATTERN = r"((.*/)?(?P<label>[^/]+)/)?[^/]+\.wav"
@@ -49,6 +48,16 @@ LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
+class Clip(NamedTuple):
+    """An audio file or a segment of it."""
+
+    path: str  # below the dataset folder
+    size: int | str  # bytes; blank, like mtime_ns, if it is not a regular, readable file
+    mtime_ns: int | str  # nanoseconds since the epoch
+    start: float | str = ""  # of the segment, in seconds; blank for the start of the file
+    end: float | str = ""  # blank for the end of the file
+
+
 class Dataset(NamedTuple):
     """The result of one walk of the dataset."""
 
@@ -78,16 +87,16 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
         path_pattern: regular expression with a group `label`, see config.yaml.
 
     Raises:
-        JobError: the folder does not exist, a folder cannot be listed, the pattern is invalid or
+        WavspecError: the folder does not exist, a folder cannot be listed, the pattern is invalid or
             matches no file, or a name cannot be stored in a CSV file or a chunk's name.
     """
     if not os.path.isdir(folder):
-        raise JobError(
+        raise WavspecError(
             f"config key 'dataset': {folder!r} is not a folder that exists. "
             "Set it to a folder that contains a folder of WAV files for each label."
         )
     if UNWRITABLE.search(os.path.abspath(folder)):
-        raise JobError(
+        raise WavspecError(
             f"config key 'dataset': {folder!r} has control characters, or bytes that are not "
             "UTF-8. Rename this folder"
         )
@@ -152,7 +161,7 @@ def list_folder(dataset, folder, pattern):
     """Return the Folder of `folder`, a path below `dataset` or "".
 
     Raises:
-        JobError: the folder, or the target of a link in it, cannot be read.
+        WavspecError: the folder, or the target of a link in it, cannot be read.
     """
     found = Folder([], [], [], [])
     above = f"{folder}/" if folder else ""
@@ -178,7 +187,7 @@ def list_folder(dataset, folder, pattern):
                 elif not is_folder:
                     found.unmatched.append(path)
     except OSError as error:
-        raise JobError(f"cannot list {error.filename!r}: {error.strerror}") from error
+        raise WavspecError(f"cannot list {error.filename!r}: {error.strerror}") from error
     return found
 
 
@@ -216,13 +225,13 @@ def has_ending_in(endings, path):
 
 
 def no_clips(folder, path_pattern, audio):
-    """Return the JobError for a dataset in which the pattern matches no file.
+    """Return the WavspecError for a dataset in which the pattern matches no file.
 
     Args:
         audio: the paths of its audio files, sorted.
     """
     if not audio:
-        return JobError(
+        return WavspecError(
             f"config key 'dataset': there is no audio file in {folder!r}. "
             "Set it to a folder that contains a folder of WAV files for each label."
         )
@@ -234,7 +243,7 @@ def no_clips(folder, path_pattern, audio):
     else:
         pattern = PATH_PATTERN.removesuffix("wav") + ending[1:].lower()
         cure = f"To use them as they are, set path_pattern: '{pattern}'"
-    return JobError(
+    return WavspecError(
         f"config key 'dataset': there is no .wav file in {folder!r}, but {counted(audio)}. {cure}"
     )
 
@@ -247,14 +256,14 @@ def counted(audio):
 
 
 def bad_pattern(folder, path_pattern, fault):
-    """Return the JobError for `path_pattern`, with a path that it does not match."""
+    """Return the WavspecError for `path_pattern`, with a path that it does not match."""
     unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
     readable = (
         path for path in unmatched if is_audio(path) and not has_ending_in(UNREADABLE, path)
     )
     path = min(readable, default="LABEL/SPEAKER_nohash_0.wav")
     example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
-    return JobError(
+    return WavspecError(
         f"config key 'path_pattern': '{path_pattern}' {fault}. It must match the whole path of a "
         f"clip below the dataset, such as {path!r}, and its group 'label' is the clip's label. "
         f"For example, with path_pattern: '{example}' the label is the name of the clip's folder. "
@@ -263,7 +272,7 @@ def bad_pattern(folder, path_pattern, fault):
 
 
 def check_sides(sides):
-    """Raise JobError if the pattern's group `split` has values that are not in SIDES.
+    """Raise WavspecError if the pattern's group `split` has values that are not in SIDES.
 
     Args:
         sides: {value of the group, or None: path of a clip}.
@@ -271,7 +280,7 @@ def check_sides(sides):
     unknown = {side: path for side, path in sides.items() if side and side.lower() not in SIDES}
     if unknown:
         side, path = min(unknown.items())
-        raise JobError(
+        raise WavspecError(
             f"config key 'path_pattern': the group 'split' is {side!r} in {path!r}. "
             f"It can be {', '.join(SIDES)}, in upper or lower case, or empty. "
             "For example, path_pattern: '(?P<split>train|test)/(?P<label>[^/]+)/[^/]+\\.wav'"
@@ -294,7 +303,7 @@ def check_names(labels):
             )
     if refused:
         shown = "\n  ".join(refused[:10]) + ("\n  ..." if len(refused) > 10 else "")
-        raise JobError(f"names in the dataset to change ({len(refused)}):\n  {shown}")
+        raise WavspecError(f"names in the dataset to change ({len(refused)}):\n  {shown}")
 
 
 def warnings_about(folder, labels, unmatched, hidden):
@@ -345,3 +354,16 @@ def hidden_audio(dataset, hidden):
         below = os.path.relpath(folder, dataset)
         paths += [os.path.join(below, name) for name in names if is_audio(name)]
     return paths, "at least " if next(folders, None) else ""
+
+
+def file_name_of(label):
+    """Return `label` for a file name, with all bytes but letters, digits and " .-_" as =XX."""
+    return re.sub(
+        r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
+    )
+
+
+def label_in(file):
+    """Return the label in the name of a file `{file_name_of(label)}.{digest}.{ending}`."""
+    name = os.fsencode(os.path.basename(file).rsplit(".", 2)[0])
+    return os.fsdecode(re.sub(rb"=(..)", lambda match: bytes.fromhex(match[1].decode()), name))

@@ -10,8 +10,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from .run.digests import digest
-from .run.errors import JobError
+from .errors import reading
 
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -21,18 +20,15 @@ def read_lists(dataset):
     """Return {"validation" or "testing": bytes} of the lists in the folder `dataset`.
 
     Raises:
-        JobError: a list cannot be read.
+        WavspecError: a list cannot be read.
     """
     files = {side: Path(dataset, name) for side, name in LISTS.items()}
-    try:
-        return {side: file.read_bytes() for side, file in files.items() if file.is_file()}
-    except OSError as error:
-        raise JobError(f"cannot read {error.filename}: {error.strerror}") from error
-
-
-def lists_digest(contents):
-    """Return the digest of what `read_lists` returned."""
-    return digest(contents)
+    contents = {}
+    for side, file in files.items():
+        with reading(file):
+            if file.is_file():
+                contents[side] = file.read_bytes()
+    return contents
 
 
 def clips_in(contents, paths):

@@ -1,7 +1,7 @@
 """Parts of the summary of a run: the split, how to load the results, and errors without them."""
 
+from .errors import WavspecError
 from .front_end import EXAMPLE_SHAPE
-from .run.errors import JobError
 
 SIDES_IN_ORDER = {
     "training": "training",
@@ -71,7 +71,7 @@ df = df.join(pd.read_csv({split!r}, index_col=0, dtype={{"speaker": str}}, keep_
 
 
 def check_some_valid(rows):
-    """Raise JobError if no clip is valid, with the reasons and what to set.
+    """Raise WavspecError if no clip is valid, with the reasons and what to set.
 
     Args:
         rows: DataFrame with the columns `file_name`, `valid` (bool), `reason` and `detail`.
@@ -85,4 +85,4 @@ def check_some_valid(rows):
         detail = f": {example.detail}" if example.detail else ""
         lines.append(f"  {count} {reason}, such as {example.file_name!r}{detail}")
     lines += [f"  {CURES[reason]}" for reason in CURES if (clips.reason == reason).any()]
-    raise JobError("\n".join(lines))
+    raise WavspecError("\n".join(lines))

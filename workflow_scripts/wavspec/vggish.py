@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
+from .errors import WavspecError
 from .front_end import EXAMPLE_SHAPE
-from .run.job import JobError
 
 # All batches have this size, the last one padded: other shapes can select kernels with different
 # rounding. Larger batches are not faster and take more memory.
@@ -49,7 +49,7 @@ def loaded(checkpoint, threads):
         threads: number of CPU threads.
 
     Raises:
-        JobError: see `check`, which runs first.
+        WavspecError: see `check`, which runs first.
     """
     # Some GPUs use 10-bit products for float32, which give other values than the published ones.
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -78,27 +78,29 @@ def check(checkpoint, variables):
     TensorFlow itself checks neither the shape nor for NaN.
 
     Raises:
-        JobError: a variable is missing, damaged, of another shape, or not finite.
+        WavspecError: a variable is missing, damaged, of another shape, or not finite.
     """
     try:
         reader = tf.train.load_checkpoint(checkpoint)
     except (ValueError, tf.errors.OpError) as error:
-        raise JobError(f"{checkpoint} is not a complete TensorFlow checkpoint: {error}") from error
+        raise WavspecError(
+            f"{checkpoint} is not a complete TensorFlow checkpoint: {error}"
+        ) from error
     shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
         expected = f"{checkpoint}: tensor {name}, float32 of shape {shape} expected"
         if name not in shapes:
             others = ", ".join(sorted(shapes)[:20])
-            raise JobError(f"{expected}, is not there; it has {others}")
+            raise WavspecError(f"{expected}, is not there; it has {others}")
         if (shapes[name], dtypes[name]) != (shape, tf.float32):
-            raise JobError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
+            raise WavspecError(f"{expected}, is {dtypes[name].name} of shape {shapes[name]}")
         try:
             finite = np.isfinite(reader.get_tensor(name)).all()
         except Exception as error:  # of any type, as it comes from C++
-            raise JobError(f"{expected}, cannot be read: {error}") from error
+            raise WavspecError(f"{expected}, cannot be read: {error}") from error
         if not finite:
-            raise JobError(f"{expected}, has NaN or infinite weights")
+            raise WavspecError(f"{expected}, has NaN or infinite weights")
 
 
 def devices():

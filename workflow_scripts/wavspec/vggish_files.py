@@ -3,7 +3,7 @@
 import glob
 import os
 
-from .run.job import JobError
+from .errors import WavspecError
 
 
 def files_of(config, key):
@@ -20,10 +20,10 @@ def files_of(config, key):
 
 
 def required_files(config, key):
-    """Return the list of `files_of`; raise JobError if it is empty."""
+    """Return the list of `files_of`; raise WavspecError if it is empty."""
     files = files_of(config, key)
     if not files:
-        raise JobError(
+        raise WavspecError(
             f"config key {key!r}: {config.get(key, '')!r} is not a file that exists. "
             "Download the released files of VGGish; docs/later-steps.md has the links."
         )

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..run.job import JobError
-from ..sides import side_by_rule
+from ..errors import WavspecError
+from ..split import side_by_rule
 
 SIDES = ("training", "validation", "testing")
 SHAPES = {"spectrograms": (96, 64), "embeddings": (128,)}
@@ -28,7 +28,7 @@ class Examples(NamedTuple):
         """Return the examples of `rows`, an array of row numbers, as (n, *shape) float32.
 
         Raises:
-            JobError: an example has NaN or infinite values.
+            WavspecError: an example has NaN or infinite values.
         """
         # A new map for each call: pages that were read count as memory of this process until the
         # map is closed.
@@ -37,7 +37,9 @@ class Examples(NamedTuple):
         finite = np.isfinite(examples).reshape(len(rows), -1).all(axis=1)
         if not finite.all():
             file_name = self.file_names[rows[finite.argmin()]]
-            raise JobError(f"{self.path}: NaN or infinite values for the valid clip {file_name!r}")
+            raise WavspecError(
+                f"{self.path}: NaN or infinite values for the valid clip {file_name!r}"
+            )
         return examples
 
 
@@ -45,12 +47,12 @@ def open_examples(path, features, clips):
     """Return the Examples of `clips` in the file `path`.
 
     Raises:
-        JobError: the size of the file does not match the number of clips.
+        WavspecError: the size of the file does not match the number of clips.
     """
     shape = SHAPES[features]
     size, needed = os.path.getsize(path), 8 * math.prod(shape) * len(clips)
     if size != needed:
-        raise JobError(
+        raise WavspecError(
             f"{path} has {size:,} bytes, but its {len(clips):,} rows need {needed:,}. "
             "Delete it and run again."
         )
@@ -85,12 +87,12 @@ def read_clips(clips, split):
             `clips`.
 
     Raises:
-        JobError: a file is not such a table, or the two differ in their number of rows.
+        WavspecError: a file is not such a table, or the two differ in their number of rows.
     """
     types = {"file_name": str, "label": str, "valid": bool}
     table, sides = read_columns(clips, types), read_columns(split, {"split": str})
     if len(table) != len(sides):
-        raise JobError(
+        raise WavspecError(
             f"{clips} has {len(table):,} rows, but {split} has {len(sides):,}. "
             "Delete both and run again."
         )
@@ -101,7 +103,7 @@ def read_columns(path, types):
     try:
         return pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
     except ValueError as error:  # pandas' parser errors are ValueErrors, too
-        raise JobError(
+        raise WavspecError(
             f"{path} is not a table with the columns {', '.join(types)} ({error}). "
             "Delete it and run again."
         ) from error
@@ -127,7 +129,7 @@ def assign_targets(clips, words, percentages, seed):
         Sorted list of the labels that were left out.
 
     Raises:
-        JobError: a listed word is not a label, fewer than two classes remain, or a side has no
+        WavspecError: a listed word is not a label, fewer than two classes remain, or a side has no
             example.
     """
     clips["target"] = clips.label
@@ -155,7 +157,7 @@ def assign_targets(clips, words, percentages, seed):
 def check_words(words, labels):
     missing = [word for word in words if word not in set(labels)]
     if missing:
-        raise JobError(
+        raise WavspecError(
             f"config key 'classifier.words': the dataset has no {', '.join(map(repr, missing))}. "
             f"It has {', '.join(sorted(set(labels) - {BACKGROUND}))}"
         )
@@ -180,7 +182,7 @@ def check_sides(clips):
     empty = [side for side in SIDES if not counts[side]]
     if empty:
         counted = ", ".join(f"{count:,} for {side}" for side, count in counts.items())
-        raise JobError(
+        raise WavspecError(
             f"the classifier has no valid clip for {' and none for '.join(empty)} ({counted}). "
             "It needs clips of different speakers for each of the three: add clips, or write a "
             "validation_list.txt and a testing_list.txt into the dataset's folder."
@@ -189,13 +191,13 @@ def check_sides(clips):
 
 def check_classes(clips, learnt):
     if len(learnt) < 2:
-        raise JobError(
+        raise WavspecError(
             "the classifier needs two labels or more with valid training clips; "
             f"only {min(learnt)!r} has any. Add clips of another label"
         )
     for side in SIDES:
         if not ((clips.split == side) & (clips.target != "")).any():
-            raise JobError(
+            raise WavspecError(
                 f"the labels with valid training clips have no valid {side} clip: "
                 f"{', '.join(sorted(learnt))}. Add {side} clips of these labels"
             )

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import callbacks, losses, optimizers
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..run.job import JobError
+from ..errors import WavspecError
 
 LEARNING_RATE = 3e-3
 
@@ -139,7 +139,7 @@ class Backup(callbacks.BackupAndRestore):
 
     def refuse(self, reason):
         rmtree(self.backup_dir, ignore_errors=True)
-        raise JobError(
+        raise WavspecError(
             f"the backup {self.backup_dir}, to resume the training from, was damaged: {reason}. "
             "It was removed: run again to train from the start."
         )
@@ -164,7 +164,7 @@ def train(network, training, validation, options, backup):
         validation_accuracy, seconds.
 
     Raises:
-        JobError: the backup is damaged. It is removed, so the next run trains from the start.
+        WavspecError: the backup is damaged. It is removed, so the next run trains from the start.
     """
     rate = optimizers.schedules.CosineDecay(LEARNING_RATE, options.epochs * len(training))
     network.compile(

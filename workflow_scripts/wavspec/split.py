@@ -7,40 +7,30 @@ from functools import cache
 import pandas as pd
 
 from .dataset import SIDES, compiled, matched
-from .lists import LISTS, clips_in, lists_digest, read_lists
-from .run.errors import JobError
+from .lists import clips_in
 
 NO_WORDS = "_background_noise_"  # a label whose clips are in no split
 NOHASH = "_nohash_"
 
 
-def split_of(rows, dataset, path_pattern, shares, lists):
-    """Return the speaker and the side of every row of the array.
+def split_of(rows, lists, path_pattern, shares):
+    """Return the speaker and the split of every row of the array.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `rows.read_tables`; its columns `path` and
-            `label` count.
-        dataset: folder that may hold validation_list.txt and testing_list.txt.
+        rows: DataFrame of the rows of all labels; uses the columns `path` and `label`.
+        lists: {split: bytes} of the dataset's lists, see `lists.read_lists`.
         path_pattern: regular expression that the clips' paths match, see `dataset.matched`.
-        shares: {"validation": percent, "testing": percent} of the speakers, for clips whose side
+        shares: {"validation": percent, "testing": percent} of the speakers, for clips whose split
             is not decided by lists, the pattern or folders.
-        lists: the digest of the lists at the start of the run, see `lists.lists_digest`.
 
     Returns:
         (DataFrame with the text columns speaker and split (training, validation, testing, or blank
         for `_background_noise_`), whose row i describes row i of the array; list of warnings as
         text).
-
-    Raises:
-        JobError: the lists cannot be read, or have changed since the start of the run.
     """
-    contents = read_lists(dataset)
-    if lists_digest(contents) != lists:
-        names = " or ".join(LISTS.values())
-        raise JobError(f"{names} in {dataset} changed during the run: run again")
     # A long clip has several rows.
     clips = rows[["path", "label"]].drop_duplicates("path").set_index("path", drop=False)
-    sides, warnings = speakers_and_sides(clips, contents, path_pattern, shares)
+    sides, warnings = speakers_and_sides(clips, lists, path_pattern, shares)
     return sides.loc[rows["path"]].reset_index(drop=True), warnings
 
 

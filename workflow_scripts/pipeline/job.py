@@ -1,4 +1,4 @@
-"""The frame of every script: its log, unfinished outputs, and errors in plain words."""
+"""Context managers for scripts: logging, atomic outputs, readable errors."""
 
 import os
 import signal
@@ -9,14 +9,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
-from .code import check_installed
-from .errors import JobError
-from .files import whole
+from wavspec.errors import WavspecError
+
+from .files import atomic_outputs
+from .provenance import check_installed
 
 # The last line of the log of a job that succeeded, and of one that the user stopped.
 DONE, STOPPED = "done", "stopped by Ctrl-C"
+ERROR = "Error: "  # what a log has before the message of the error that ended the job
 
-warnings, last_words = [], []  # of this job
+warnings, summary = [], []  # of this job, for its stamp
 
 
 def warn(text):
@@ -25,19 +27,15 @@ def warn(text):
     warnings.append(text)
 
 
-def closing(text):
+def summarize(text):
     """Print `text` to the log, and to the terminal at the end of a run that included this stage."""
     print(text)
-    last_words.append(text)
+    summary.append(text)
 
 
-def said_apart():
-    return {"warnings": warnings, "closing": last_words}
-
-
-def said():
-    """Return the lines of `warn` and `closing` so far, warnings first."""
-    return [*(f"Warning: {text}" for text in warnings), *last_words]
+def messages():
+    """Return the lines of `warn` and `summarize` so far, warnings first."""
+    return [*(f"Warning: {text}" for text in warnings), *summary]
 
 
 @contextmanager
@@ -51,7 +49,7 @@ def job(snakemake, watched=()):
         watched: list of files. The stage is due if the size of one changes, not if one is missing.
     """
     # Imported here, because a label's job has no stamp.
-    from .stamps import stage_of, stamps_of, write_stamp
+    from .stamps import stage_of, write_stamp
 
     stamp = snakemake.output.stamp
     stage, results = stage_of(stamp), Path(stamp).parent.parent
@@ -59,7 +57,7 @@ def job(snakemake, watched=()):
         check_installed(stage)
         bring_to_the_present(snakemake.input)
         outputs = [output for output in snakemake.output if output != stamp]
-        with whole(outputs, results, stage) as parts:
+        with atomic_outputs(outputs, results, stage) as parts:
             names = iter(parts)
             yield SimpleNamespace(
                 **{
@@ -68,11 +66,11 @@ def job(snakemake, watched=()):
                     if name != "stamp"
                 }
             )
-            # Until the new stamp is written, none says that these outputs are up to date.
-            for name in stamps_of(results, stage):
-                os.remove(f"{results}/stamps/{name}")
-        needed = [output for output in outputs if output not in set(watched)]
-        write_stamp(stamp, needed, watched, said_apart())
+            part_of = dict(zip(outputs, parts, strict=True))
+            written = {output: part_of[output] for output in outputs if output not in set(watched)}
+            sizes = {file: part_of.get(file, file) for file in watched}
+            # The stamp comes first: until the outputs have their names, they do not match it.
+            write_stamp(stamp, written, sizes, {"warnings": warnings, "summary": summary})
 
 
 @contextmanager
@@ -94,7 +92,7 @@ def logged(log):
         yield
         print(DONE)
     except (Exception, KeyboardInterrupt) as error:
-        message = words_for(error)
+        message = f"{ERROR}{text_of(error)}"
         try:
             print(message)
         except OSError:  # the log may be on the disk that is full
@@ -104,9 +102,9 @@ def logged(log):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def words_for(error):
+def text_of(error):
     """Return the text of an error for the log: a traceback only for errors of the code."""
-    if isinstance(error, JobError | OSError):
+    if isinstance(error, WavspecError | OSError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return STOPPED

@@ -2,18 +2,21 @@
 
 Outputs with fixed names, such as `wavfile_spec.dat`, cannot contain a digest. Their stage also
 writes a stamp, `stamps/{stage}.{digest}.json`, with the digest of everything that the outputs
-depend on in its name. It lists the outputs with their sizes. If it exists and the sizes match, the
-outputs are up to date. Otherwise the stage is due.
+depend on in its name. It lists the outputs with size, time and hash. If it exists and they match,
+the outputs are up to date. Otherwise the stage is due.
 """
 
 import itertools
 import json
 import os
-import time
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
-MISSING = -1  # in place of a size
+from .digests import content_hash
+
+# Larger outputs have no hash in their stamp: they are made again if their time has changed.
+LARGEST_HASHED = 100_000_000  # bytes
 
 
 class Stamp(NamedTuple):
@@ -46,11 +49,6 @@ class Stamp(NamedTuple):
         free = next(name for name in names if name not in existing)
         return cls(f"{results}/stamps/{free}", digest, {}, damage)
 
-    @classmethod
-    def decided(cls, path):
-        """Return the Stamp with a path that the main process has decided."""
-        return cls(path, Path(path).name.split(".")[1], {}, "")
-
 
 def endings():
     """Yield the endings of a stamp's names: `.json`, `.2.json`, `.3.json` and so on."""
@@ -69,42 +67,68 @@ def stage_of(stamp):
     return Path(stamp).name.partition(".")[0]
 
 
+def digest_of(stamp):
+    """Return the digest in the name of a stamp."""
+    return Path(stamp).name.split(".")[1]
+
+
 def read_stamp(path):
-    """Return the stamp's content, and an output that is not as it was written, or ""."""
+    """Return the stamp's content, and an output that is not as it was written, or "".
+
+    A stamp that cannot be read for any reason counts as an output that was damaged.
+    """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        for files in ("outputs", "watched"):
-            for name, size in found[files].items():
-                file = f"{os.path.dirname(path)}/{name}"
-                if size_of(file) not in (size, MISSING if files == "watched" else size):
-                    return {}, os.path.normpath(file)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        folder = os.path.dirname(path)
+        for name, state in found["outputs"].items():
+            if not is_unchanged(f"{folder}/{name}", *state):
+                return {}, os.path.normpath(f"{folder}/{name}")
+        for name, size in found["watched"].items():
+            file = f"{folder}/{name}"
+            if os.path.exists(file) and os.path.getsize(file) != size:
+                return {}, os.path.normpath(file)
+        for key in ("warnings", "summary"):
+            "\n".join(found[key])
+    except Exception:
         return {}, str(path)
     return found, ""
 
 
-def size_of(file):
+def state_of(path):
+    """Return [size, modification time in ns, hash or None] of a file, for a stamp."""
+    status = os.stat(path)
+    hashed = content_hash(path) if status.st_size <= LARGEST_HASHED else None
+    return [status.st_size, status.st_mtime_ns, hashed]
+
+
+def is_unchanged(path, size, mtime_ns, hashed):
+    """Return whether a file has this size, and also this time or this hash."""
     try:
-        return os.stat(file).st_size
-    except FileNotFoundError:
-        return MISSING
+        status = os.stat(path)
+    except OSError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+        return False
+    return status.st_mtime_ns == mtime_ns or (hashed is not None and content_hash(path) == hashed)
 
 
-def write_stamp(path, outputs, watched, words):
-    """Write the stamp of a stage.
+def write_stamp(path, outputs, watched, messages):
+    """Write the stamp of a stage, and remove its other stamps.
 
     Args:
         path: the stamp.
-        outputs: list of the stage's outputs, of which the stamp holds the sizes.
-        watched: list of other files likewise. Snakemake itself notices if one is missing.
-        words: {"warnings": lines, "closing": lines} to the user.
+        outputs: {output: the file that will be renamed to it}.
+        watched: {file: itself, or the file that will be renamed to it}. If the size of one changes,
+            the stage is due. Snakemake itself notices if one is missing.
+        messages: {"warnings": lines, "summary": lines} to the user.
     """
     folder = os.path.dirname(path)
-    sizes = [
-        {os.path.relpath(file, folder): os.path.getsize(file) for file in files}
-        for files in (outputs, watched)
-    ]
-    content = {"outputs": sizes[0], "watched": sizes[1], "written": time.time(), **words}
+    states = {os.path.relpath(name, folder): state_of(file) for name, file in outputs.items()}
+    sizes = {os.path.relpath(name, folder): os.path.getsize(file) for name, file in watched.items()}
+    content = {"outputs": states, "watched": sizes, **messages}
     part = f"{path}.unfinished"
     Path(part).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     os.replace(part, path)
+    for name in stamps_of(os.path.dirname(folder), stage_of(path)):
+        if name != os.path.basename(path):
+            os.remove(f"{folder}/{name}")

@@ -5,9 +5,11 @@ import sys
 from difflib import get_close_matches
 
 import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+from wavspec.errors import WavspecError
 
-from .errors import JobError
-from .files import nearest_existing
+from .digests import PATTERN as DIGEST  # noqa: F401
 
 TYPES = {
     "string": "text",
@@ -32,18 +34,52 @@ def put_python_first():
     )
 
 
-def files_read(own, files):
-    """Return the project's configuration file, then the others, as relative paths.
+def check_yaml(*files):
+    """Exit with file, line and fault if one of the YAML `files` that exist cannot be read.
+
+    Snakemake's own message names neither.
+    """
+    for file in filter(os.path.isfile, files):
+        try:
+            with open(file, encoding="utf-8") as stream:
+                yaml.safe_load(stream)
+        except (OSError, ValueError) as error:
+            sys.exit(f"cannot read {file}: {error}")
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            fault = getattr(error, "problem", None) or str(error)
+            sys.exit(f"{os.path.relpath(file)}{place}: {fault}. Write keys as `key: value`")
+
+
+def complete(config, schema):
+    """Check `config`, and add the defaults of the schema to it.
+
+    Raises:
+        WavspecError: a key or a value is not allowed.
+    """
+    config.update(with_types(config))
+    try:
+        validate(config, schema)
+    except WorkflowError as error:
+        raise WavspecError(message_of(error.__context__)) from error
+    check_shares(config["split"])
+
+
+def sources(own, files):
+    """Return a line with the configuration files in use, or "" if there is only the project's.
 
     Args:
         own: the project's configuration file.
         files: all files that Snakemake has read. If this workflow is a module of another one, they
             belong to that workflow, and `own` is not among them.
     """
-    paths = dict.fromkeys(map(os.path.realpath, files))
+    paths = {os.path.realpath(file) for file in files}
     own = os.path.realpath(own)
-    others = paths.keys() - {own} if own in paths else ()
-    return [os.path.relpath(path) for path in (own, *sorted(others))]
+    others = sorted(map(os.path.relpath, paths - {own})) if own in paths else ()
+    return others and (
+        f"Configuration: {', '.join(others)}, with defaults from {os.path.relpath(own)}"
+    )
 
 
 def with_types(config):
@@ -53,11 +89,13 @@ def with_types(config):
     also `true` and `false`.
     """
 
-    def loaded(text):
+    def loaded(value):
         try:
-            return yaml.safe_load(text) if isinstance(text, str) else text
+            value = yaml.safe_load(value) if isinstance(value, str) else value
         except yaml.YAMLError:
-            return text
+            return value
+        # 10.0 percent are 10: the same digest.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def typed(value):
         if isinstance(value, dict):
@@ -67,7 +105,7 @@ def with_types(config):
     return {key: typed(value) for key, value in config.items()}
 
 
-def in_plain_words(error):
+def message_of(error):
     """Return a message for a jsonschema.ValidationError of the configuration.
 
     It has the key, what is wrong, what is allowed, and an example from the schema.
@@ -117,32 +155,21 @@ def needs_number_hint(error):
     return is_number and is_folder and len(error.absolute_path) == 1
 
 
-def check_results(folder):
-    """Raise JobError if the results cannot be written to `folder`, which need not exist yet."""
-    existing = nearest_existing(folder)
-    if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise JobError(
-            f"config key 'results': cannot write to {folder!r}, because {str(existing)!r} is not a "
-            "folder, or you have no permission. Set another folder, which need not exist yet: "
-            "--config results=NEW_FOLDER"
-        )
-
-
 def check_shares(shares):
-    """Raise JobError if `split` leaves no speakers for training, or has fractions, not percent.
+    """Raise WavspecError if `split` leaves no speakers for training, or has fractions, not percent.
 
     Args:
         shares: {"validation": percent, "testing": percent} of the speakers.
     """
     for side, share in shares.items():
         if 0 < share < 1:
-            raise JobError(
+            raise WavspecError(
                 f"config key 'split.{side}': {share} is less than one percent. Did you mean "
                 f"{100 * share:g}, for {100 * share:g} % of the speakers?"
             )
     if sum(shares.values()) >= 100:
         given = " and ".join(f"{share:g} % for {side}" for side, share in shares.items())
-        raise JobError(
+        raise WavspecError(
             f"config key 'split': {given} leave no speakers for training. Set percentages with a "
             "sum of less than 100, such as validation: 10 and testing: 10."
         )

@@ -1,17 +1,16 @@
 """Writing files completely or not at all."""
 
-import csv
-import errno
+import itertools
 import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import JobError
+from wavspec.errors import WavspecError
 
 
 @contextmanager
-def whole(paths, folder, job):
+def atomic_outputs(paths, folder, job):
     """Yield temporary names of files to write; on success, rename the files to `paths`.
 
     The temporary names are in a new folder for each attempt. A job can outlive a Snakemake that was
@@ -24,7 +23,7 @@ def whole(paths, folder, job):
         job: name that distinguishes this job from others that write below `folder`.
 
     Raises:
-        JobError: a file cannot be written, or another run removed the unfinished files.
+        WavspecError: a file cannot be written, or another run removed the unfinished files.
     """
     for earlier in Path(folder).glob(f".{job}.*.unfinished"):
         shutil.rmtree(earlier, ignore_errors=True)
@@ -37,26 +36,20 @@ def whole(paths, folder, job):
         yield [str(part) for part in parts]
         for part, path in zip(parts, paths, strict=True):
             os.makedirs(os.path.dirname(path), exist_ok=True)
+            if os.path.isdir(path) and not os.path.islink(path):
+                raise WavspecError(f"{path} is a folder, where a file is to be written: remove it")
             os.replace(part, path)
     except OSError as error:
         if not unfinished.exists():
-            raise JobError(
+            raise WavspecError(
                 f"{paths[0]}: another run removed the unfinished file: run again"
             ) from error
-        if error.filename is None or Path(error.filename).parent == unfinished:
-            raise JobError(f"cannot write {paths[0]}: {error.strerror}") from error
-        raise
+        # An error of writing an open file has no file name.
+        if error.filename and Path(error.filename).parent != unfinished:
+            raise
+        raise WavspecError(f"cannot write {paths[0]}: {error.strerror}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-@contextmanager
-def new_csv(path, fields):
-    """Yield a csv.writer for the new file `path`, after a header row of `fields`."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(fields)
-        yield writer
 
 
 def nearest_existing(path):
@@ -65,9 +58,18 @@ def nearest_existing(path):
     return path if path.exists() else nearest_existing(path.parent)
 
 
-def check_room(path, size):
-    """Raise OSError if fewer than `size` bytes are free on the file system of `path`."""
-    free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
-    if free < size:
-        message = f"{os.strerror(errno.ENOSPC)}, {size:,} bytes needed, {free:,} free"
-        raise OSError(errno.ENOSPC, message)
+def set_aside(path):
+    """Rename `path`, a file or folder that is in the way, and return its new name."""
+    for number in itertools.count(1):
+        aside = f"{path}.unusable{number}"
+        if not os.path.lexists(aside):
+            os.rename(path, aside)
+            return aside
+
+
+def remove(path):
+    """Remove a damaged file; a folder in its place is renamed, see `set_aside`."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        set_aside(path)
+    elif os.path.lexists(path):
+        os.remove(path)

@@ -6,14 +6,16 @@ Snakemake itself only reports that the files of a label do not exist.
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from ..chunk import ROW_BYTES, ChunkError, read_catalog
-from ..front_end import EXAMPLE_HOP_LENGTH
-from .digests import digest_in, name_in
-from .errors import JobError
+from wavspec.chunk import ROW_BYTES, read_catalog
+from wavspec.errors import WavspecError
+from wavspec.front_end import EXAMPLE_HOP_LENGTH
+
+from .digests import PATTERN, digest_in, name_in
 from .files import nearest_existing
 
 NAMED = 12  # the most labels to list for one reason
@@ -58,28 +60,28 @@ class Plan(NamedTuple):
                 catalogs[name] = catalog
         return cls(results, labels, missing, catalogs)
 
-    def in_words(self, made_by):
+    def line(self, provenance):
         """Return a line with the labels to compute and why, or that all are up to date.
 
         Args:
-            made_by: the present code, versions and settings, see `code.made_by`.
+            provenance: the present code, versions and settings, see `provenance.provenance`.
         """
-        gone = sorted(self.catalogs.keys() - self.labels.keys())
-        farewell = f". No longer in the dataset: {shortened(gone)}" if gone else ""
+        removed = sorted(self.catalogs.keys() - self.labels.keys())
+        ending = f". No longer in the dataset: {shortened(removed)}" if removed else ""
         if not self.missing:
             count = len(self.labels)
-            return f"All {count} labels are up to date. The results are in {self.results}{farewell}"
-        changes = changes_of(f"{self.results}/catalog.json", made_by)
+            return f"All {count} labels are up to date. The results are in {self.results}{ending}"
+        changes = changes_of(f"{self.results}/catalog.json", provenance)
         reasons = {}
         for name in self.missing:
-            reason = why(self.labels[name], self.catalogs.get(name), changes)
+            reason = rerun_reason(self.labels[name], self.catalogs.get(name), changes)
             reasons.setdefault(reason, []).append(name)
         texts = [f"{shortened(names)} ({reason})" for reason, names in reasons.items()]
         count = f"{len(self.missing)} of {len(self.labels)} labels to compute"
-        return f"{count}: {'; '.join(texts)}{farewell}"
+        return f"{count}: {'; '.join(texts)}{ending}"
 
     def check_dataset(self, dataset):
-        """Raise JobError if the results belong to another dataset.
+        """Raise WavspecError if the results belong to another dataset.
 
         A dataset that was moved, or partly changed, still has an earlier clip with the same path,
         size and time. One that was also copied without times has most of the paths and sizes; two
@@ -95,13 +97,13 @@ class Plan(NamedTuple):
         for catalog in self.catalogs.values():
             try:
                 before |= set(read_catalog(catalog))
-            except (ChunkError, OSError):
+            except WavspecError:
                 continue
         files = {clip[:2] for clip in now}
         kept = sum(clip[:2] in files for clip in before)
         if not now & before and kept < len(before) / 2:
             clip = first or min(clip.path for clip in before)
-            raise JobError(
+            raise WavspecError(
                 f"config key 'results': {self.results!r} has the results of another dataset, with "
                 f"clips such as {clip!r}. {dataset!r} has {kept} of its {len(before)} clips. "
                 "To keep these results, use another folder: --config results=NEW_FOLDER. "
@@ -109,20 +111,20 @@ class Plan(NamedTuple):
             )
 
     def check_room(self, cut):
-        """Raise JobError if the results do not fit on their file system.
+        """Raise WavspecError if the results do not fit on their file system.
 
         Args:
             cut: whether long clips are cut into several rows.
         """
         # The chunks, and a copy of all of them in one file, which replaces an earlier one.
-        rows = sum(rows_of(self.labels[name].clips, cut) for name in self.missing)
-        all_rows = sum(rows_of(label.clips, cut) for label in self.labels.values())
+        rows = sum(estimated_rows(self.labels[name].clips, cut) for name in self.missing)
+        all_rows = sum(estimated_rows(label.clips, cut) for label in self.labels.values())
         earlier = Path(self.results, "wavfile_spec.dat")
         replaced = earlier.stat().st_blocks * 512 if earlier.exists() else 0
         needed = ROW_BYTES * rows + max(0, ROW_BYTES * all_rows - replaced)
         free = shutil.disk_usage(nearest_existing(self.results)).free
         if self.missing and free < needed:
-            raise JobError(
+            raise WavspecError(
                 f"config key 'results': {self.results!r} needs {in_bytes(needed)} more, and its "
                 f"disk has {in_bytes(free)} free. Use a folder on another disk: "
                 "--config results=NEW_FOLDER. To start anyway (XFS and btrfs need only half of "
@@ -130,7 +132,7 @@ class Plan(NamedTuple):
             )
 
 
-def rows_of(clips, cut):
+def estimated_rows(clips, cut):
     """Estimate the number of rows of clips; exact for 16-bit mono files at 16 kHz."""
     if not cut:
         return len(clips)
@@ -153,21 +155,21 @@ def first_clip(table):
         return None
 
 
-def changes_of(path, made_by):
+def changes_of(path, provenance):
     """Return in words what changed in code, versions and settings since the last run."""
     try:
         before = json.loads(Path(path).read_text(encoding="utf-8"))
-        changed = [name for name in made_by if before.get(name) != made_by[name]]
-    except (OSError, ValueError, AttributeError):
+        changed = [name for name in provenance if before.get(name) != provenance[name]]
+    except (OSError, ValueError, AttributeError, RecursionError):
         return "code, versions or settings changed"
     words = [
-        "code changed" if name == "code" else f"{name}: {before.get(name)}, now {made_by[name]}"
+        "code changed" if name == "code" else f"{name}: {before.get(name)}, now {provenance[name]}"
         for name in changed
     ]
     return ", ".join(words) or "settings changed"
 
 
-def why(label, catalog, changes):
+def rerun_reason(label, catalog, changes):
     """Return in words why a label must be computed.
 
     Args:
@@ -181,7 +183,7 @@ def why(label, catalog, changes):
         return "not finished, or deleted"
     try:
         before = {clip.path: clip for clip in read_catalog(catalog)}
-    except (ChunkError, OSError):
+    except WavspecError:
         return "its catalog is damaged"
     now = {clip.path: clip for clip in label.clips}
     counts = {
@@ -189,10 +191,63 @@ def why(label, catalog, changes):
         "changed": sum(before[path] != now[path] for path in now.keys() & before.keys()),
         "gone": len(before.keys() - now.keys()),
     }
-    said = [f"{count} {word}" for word, count in counts.items() if count]
-    return f"clips: {', '.join(said)}" if said else changes
+    changed = [f"{count} {word}" for word, count in counts.items() if count]
+    return f"clips: {', '.join(changed)}" if changed else changes
 
 
 def shortened(names):
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def check_results(results, dataset, clips):
+    """Raise WavspecError if results in this folder would mix with the user's own files.
+
+    Args:
+        results: the folder of the results.
+        dataset: the folder of the dataset.
+        clips: iterable of the Clips.
+    """
+    existing = nearest_existing(results)
+    if not existing.is_dir():
+        raise refused(results, f"{str(existing)!r} is not a folder")
+    if not os.access(existing, os.W_OK):
+        raise refused(results, f"the folder {str(existing)!r} is read-only, or not yours")
+    folder, data = Path(os.path.realpath(results)), Path(os.path.realpath(dataset))
+    if folder == data or folder in data.parents:
+        raise refused(results, f"it is, or contains, the dataset {dataset!r}")
+    if data in folder.parents:
+        below = os.path.relpath(folder, data)
+        for clip in clips:
+            if f"{below}/".startswith(f"{os.path.dirname(clip.path)}/".lstrip("/")):
+                raise refused(results, f"it is in a folder of clips, such as {clip.path!r}")
+
+
+def refused(results, cause):
+    return WavspecError(
+        f"config key 'results': cannot write to {results!r}, because {cause}. Set another folder, "
+        "which need not exist yet: --config results=NEW_FOLDER"
+    )
+
+
+def check_ownership(results, outputs):
+    """Raise WavspecError if files with the names of our outputs are not from this workflow.
+
+    Args:
+        results: the folder of the results.
+        outputs: paths of the outputs with fixed names.
+    """
+    ours = (
+        path
+        for folder in ("stamps", "catalog", "chunks")
+        for path in Path(results, folder).glob("*")
+    )
+    has_digest = f".*\\.{PATTERN}\\..*"
+    if any(re.fullmatch(has_digest, path.name) for path in ours):
+        return
+    if foreign := [path for path in outputs if os.path.lexists(path)]:
+        raise WavspecError(
+            f"config key 'results': {foreign[0]} exists, but {results!r} has no results of this "
+            "workflow, which would replace it. Set another folder: --config results=NEW_FOLDER. "
+            "To replace such files: --config replace_results=true"
+        )

@@ -1,0 +1,200 @@
+"""A run: the labels of the dataset, and the stages that are due."""
+
+import csv
+import gc
+import json
+import os
+import sys
+from pathlib import Path
+
+from wavspec.chunk import settings_of
+from wavspec.dataset import file_name_of, find_clips
+from wavspec.errors import WavspecError
+
+from .digests import digest
+from .files import set_aside
+from .plan import LabelPlan, Plan, check_ownership, check_results
+from .provenance import label_digest, provenance
+from .stamps import Stamp, digest_of
+
+# The environment variable with {stage: stamp} as decided by the main process. Jobs on a cluster's
+# nodes read the Snakefile again, and must get the same names even if the dataset has changed.
+STAMPS_VARIABLE = "WAVSPEC_STAMPS"
+
+
+class Run:
+    """What the rules need to know: labels, the names of their files, and stamps.
+
+    The main process decides. A job on a cluster's node gets the same labels from `catalog.csv` in
+    the results, and the same stamps from an environment variable.
+
+    Attributes:
+        clips: the number of clips.
+        labels: {label as in the names of files: LabelPlan}, in row order.
+        warnings: lines about the dataset.
+        dataset, results: the folders.
+        settings: the part of the configuration that the spectrograms depend on.
+        provenance: the code, versions and settings of the spectrograms.
+
+    Raises:
+        WavspecError: the dataset or the configuration has an error.
+    """
+
+    def __init__(self, config, is_main):
+        self.config, self.is_main = config, is_main
+        # demo, demo/ and ./demo are the same folder.
+        self.dataset = str(Path(config["dataset"]).expanduser())
+        self.results = os.path.normpath(os.path.expanduser(config["results"]))
+        self.settings = settings_of(config)
+        self.provenance = {**provenance("spectrograms"), **self.settings}
+        self.stamps, self.on_demand = {}, []  # {stage: Stamp}, names of stages
+        # Otherwise the garbage collector looks at all clips repeatedly: a quarter of an idle run.
+        gc.disable()
+        self.labels, self.warnings = self._find_labels() if is_main else self._decided()
+        gc.freeze()
+        gc.enable()
+        self.clips = sum(len(label.clips) for label in self.labels.values())
+
+    def _find_labels(self):
+        os.environ[STAMPS_VARIABLE] = "{}"
+        found = find_clips(self.dataset, self.config["path_pattern"])
+        clips = (clip for clips in found.labels.values() for clip in clips)
+        check_results(self.results, self.dataset, clips)
+        labels = {
+            file_name_of(label): LabelPlan(label_digest(clips, self.settings), clips)
+            for label, clips in found.labels.items()
+        }
+        return labels, found.warnings
+
+    def _decided(self):
+        with open(f"{self.results}/catalog.csv", encoding="utf-8", newline="") as file:
+            labels = {
+                row["label"]: LabelPlan(row["digest"], range(int(row["clips"])))
+                for row in csv.DictReader(file)
+            }
+        return labels, []
+
+    def files(self, pattern):
+        """Return the file of each label below the results, in row order."""
+        return [
+            f"{self.results}/{pattern.format(label=label, digest=plan.digest)}"
+            for label, plan in self.labels.items()
+        ]
+
+    def stamp(self, stage, *depends, on_demand=False):
+        """Return the stamp for the outputs of a stage.
+
+        Args:
+            stage: the name of the rule and of its script.
+            depends: everything that the outputs depend on: input files with digests in their names,
+                values of `params`. The code of script and rule, and the versions of packages, are
+                added automatically.
+            on_demand: whether the stage runs only if its name is given on the command line.
+        """
+        if on_demand:
+            self.on_demand.append(stage)
+        if self.is_main:
+            # Relative, because results can be moved.
+            own = f"{self.results}/"
+            depends = json.loads(json.dumps(depends).replace(json.dumps(own)[1:-1], ""))
+            self.stamps[stage] = Stamp.of(self.results, stage, digest(depends, provenance(stage)))
+            decided = {name: stamp.path for name, stamp in self.stamps.items()}
+            os.environ[STAMPS_VARIABLE] = json.dumps(decided)
+        else:
+            path = json.loads(os.environ[STAMPS_VARIABLE])[stage]
+            self.stamps[stage] = Stamp(path, digest_of(path), {}, "")
+        return self.stamps[stage].path
+
+    def start(self, rules):
+        """Check the results, and print the plan.
+
+        Args:
+            rules: the workflow's rules, after all stamps are known.
+
+        Raises:
+            WavspecError: the results must not be replaced, or do not fit.
+        """
+        plan = Plan.of(self.results, self.labels)
+        if not self.config["replace_results"]:
+            plan.check_dataset(self.dataset)
+            fixed = (str(file) for rule in rules for file in rule.output if not rule.wildcard_names)
+            check_ownership(self.results, fixed)
+        if self.config["check_room"]:
+            plan.check_room(cut=self.config["long_clips"] == "cut")
+        for line in self.warnings:
+            say(f"Warning: {line}")
+        for stage, stamp in self.stamps.items():
+            if stamp.damage:
+                state = "not as the workflow wrote it" if exists(stamp.damage) else "missing"
+                again = f"to make it again, run `snakemake {stage}`"
+                then = again if stage in self.on_demand else f"{stage} will run again"
+                say(f"{stamp.damage} is {state}: {then}")
+        say(plan.line(self.provenance))
+
+    def of_every_run(self):
+        """Return the files of `rule all`, without those of finished stages on demand."""
+        stamps = [self.stamps[stage].path for stage in self.stamps if stage not in self.on_demand]
+        patterns = "chunks/{label}.{digest}.npy", "chunks/{label}.{digest}.csv"
+        return [*stamps, *(file for pattern in patterns for file in self.files(pattern))]
+
+    def finished_on_demand(self, forceall):
+        """Return the stamps of the stages on demand that are up to date, to be in a report.
+
+        Empty if anything else is due, or all is forced, because Snakemake would repeat them.
+        """
+        if forceall or not all(map(os.path.exists, self.of_every_run())):
+            return []
+        return [path for stage in self.on_demand if exists(path := self.stamps[stage].path)]
+
+    def check_targets(self, rules, targets):
+        """Raise WavspecError if one of the files `targets` exists but is out of date.
+
+        Snakemake would not look at the stamp beside it, and would keep it.
+        """
+        stage_of = {
+            os.path.normpath(str(file)): rule.name
+            for rule in rules
+            if rule.name in self.stamps and not exists(self.stamps[rule.name].path)
+            for file in rule.output
+        }
+        for target in map(os.path.normpath, targets):
+            if target in stage_of and exists(target):
+                raise WavspecError(
+                    f"{target} is out of date. Name its step instead: {stage_of[target]}"
+                )
+
+    def set_aside_unusable(self, rules):
+        """Rename files where the workflow has folders, and the reverse, and say so."""
+        files = {str(file) for rule in rules for file in rule.output if not rule.wildcard_names}
+        files.update(self.of_every_run())
+        for folder in sorted({os.path.dirname(file) for file in files} - {""}):
+            if os.path.lexists(folder) and not os.path.isdir(folder):
+                say(f"{folder} is not a folder: renamed to {set_aside(folder)}")
+        for file in sorted(files):
+            if os.path.isdir(file):
+                say(f"{file} is a folder, not a file: renamed to {set_aside(file)}")
+
+    def messages(self):
+        """Return the lines of warnings, and the summary lines, of the stages that ran in this run.
+
+        The dataset's warnings come first. Without summary lines, those of `tables` are returned.
+        """
+        now = {
+            stage: Stamp.of(self.results, stage, self.stamps[stage].digest).found
+            for stage in self.stamps
+        }
+        ran = [now[stage] for stage in now if now[stage] != self.stamps[stage].found]
+        warnings = [*self.warnings, *(line for found in ran for line in found.get("warnings", ()))]
+        summary = [line for found in ran for line in found.get("summary", ())]
+        return (
+            [f"Warning: {line}" for line in dict.fromkeys(warnings)],
+            summary or now["tables"].get("summary", []),
+        )
+
+
+def exists(path):
+    return os.path.lexists(path)
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
