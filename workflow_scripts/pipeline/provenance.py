@@ -124,7 +124,9 @@ def label_digest(clips, settings):
         clips: the label's Clips, in row order.
         settings: {key: value} of the configuration.
     """
-    state = "\n".join("\0".join(map(str, clip)) for clip in clips)
+    state = "".join(
+        f"{clip.path}\0{clip.size}\0{clip.mtime_ns}\0{clip.start}\0{clip.end}\n" for clip in clips
+    )
     return digest(state, settings, provenance("spectrograms"))
 
 
