@@ -13,7 +13,9 @@ PROJECT = os.path.dirname(workflow.snakefile)
 OWN_CONFIG = os.path.join(PROJECT, "config.yaml")
 sys.path.append(os.path.join(PROJECT, "workflow_scripts"))
 from pipeline.configuration import check_yaml
+from pipeline.provenance import compile_with_hashes
 
+compile_with_hashes()
 check_yaml(OWN_CONFIG, "config.yaml")
 
 
@@ -54,7 +56,6 @@ rule all:
 
 
 onstart:
-    RUN.set_aside_unusable(workflow.rules)
     start_messages(log[0])
 
 

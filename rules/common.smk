@@ -83,11 +83,9 @@ def shown(file, category, **labels):
 
 def start_messages(snakemake_log):
     """Print how to follow later stages; print warnings, summary or failures at the end."""
-    logs = os.path.abspath(f"{RUN.results}/logs")
-    os.makedirs(logs, exist_ok=True)
+    snakemake_log = os.path.abspath(snakemake_log)
     # For errors of scripts before they have their own log. The progress bar would erase them.
-    stderr_log = f"{logs}/stderr.log"
-    open(stderr_log, "w").close()
+    stderr_log = f"{snakemake_log.removesuffix('.snakemake.log')}.stderr.log"
     # Ctrl-C reaches all processes of the terminal. A job that is still starting would print a
     # traceback of a hundred lines. So jobs ignore it at first, until `job` restores it.
     shell.prefix(f"set -euo pipefail; trap '' INT; exec 2>> {shlex.quote(stderr_log)}; ")
@@ -98,7 +96,7 @@ def start_messages(snakemake_log):
         logger.info(f"To follow {' and '.join(later)} in another terminal: tail -F {files}")
     # At exit, because the progress bar replaces sys.stderr until then and breaks long lines. Not in
     # `onerror`, which Snakemake does not call if an input disappears during the run.
-    atexit.register(print_messages, os.path.abspath(snakemake_log), stderr_log, os.getcwd())
+    atexit.register(print_messages, snakemake_log, stderr_log, os.getcwd())
 
 
 SUCCESS = []  # not empty if the run has succeeded

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from wavspec.dataset import Clip, find_clips
 from pipeline.provenance import label_digest
-from pipeline.files import new_csv
+from wavspec.clip import Clip, new_csv
+from wavspec.dataset import find_clips
 
 SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
 

@@ -21,7 +21,7 @@ SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 # A stage that somebody adds changes nothing about these.
 STAGES = {
     *("catalog", "spectrograms", "concatenate", "tables", "pictures"),
-    *("embed", "embeddings", "classifier"),
+    *("embeddings", "classifier"),
 }
 
 
@@ -120,7 +120,7 @@ class Workflow:
             for path in self.results.glob(pattern):
                 # After damage, the new stamp has a number after its digest.
                 name = re.match(r"(.*?)\.[0-9a-f]{12}\.", path.name)[1]
-                state = path.name, path.stat().st_mtime_ns
+                state = path.name, path.lstat().st_mtime_ns
                 written.setdefault(job.format(name), set()).add(state)
         return {job: files for job, files in written.items() if job.split()[0] in self.stages}
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from pipeline.job import job
-from wavspec.chunk import new_csv
-from wavspec.dataset import Clip, file_name_of, find_clips
+from wavspec.clip import Clip, file_name_of, new_csv
+from wavspec.dataset import find_clips
 
 LABELS_FIELDS = ["label", "digest", "clips"]
 

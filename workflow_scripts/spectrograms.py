@@ -14,7 +14,8 @@ from pipeline.job import bring_to_the_present, logged
 from pipeline.labels import read_clips
 from pipeline.provenance import check_installed
 from wavspec.audio import FAINT, InvalidClipError, read_clip, worthless
-from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, chunk_header, new_csv
+from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, chunk_header
+from wavspec.clip import new_csv
 from wavspec.errors import WavspecError
 from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch, waveforms_of
 

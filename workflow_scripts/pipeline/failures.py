@@ -15,7 +15,7 @@ LOG = re.compile(r"^ +log: (.+) \(check log", re.MULTILINE)
 # The entry about Ctrl-C.
 ON_REQUEST = "Terminating processes on user request"
 # The last line of an error that Python printed.
-PYTHON_ERROR = re.compile(r"^[\w.]*(Error|Exception)\b.*", re.MULTILINE)
+PYTHON_ERROR = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 # Lines of Snakemake's log that do not say what happened.
 NO_CAUSE = re.compile(r"Complete log|Shutting down|Exiting because|At least one job|\[.*\d{4}\]$")
 
@@ -29,6 +29,7 @@ def describe(snakemake_log, stderr_log):
     """
     text = read(snakemake_log)
     requested = ON_REQUEST in text
+    stderr = list(errors_by_script(read(stderr_log)))
     lines, count = [], 0
     for rule, log in failures_in(text):
         content = read(log)
@@ -39,8 +40,8 @@ def describe(snakemake_log, stderr_log):
         if count <= NAMED:
             name = Path(log).name
             label = name.rsplit(".", 2)[0] if name.count(".") > 1 else ""
-            lines += [f"{rule} {label}".rstrip(), f"  cause: {cause_of(rule, content, stderr_log)}"]
-            lines += [f"  log:   {log if content else snakemake_log}"]
+            lines += [f"{rule} {label}".rstrip(), f"  cause: {cause_of(rule, content, stderr)}"]
+            lines += [f"  log:   {log if content else stderr_log}"]
     if lines:
         more = [f"and {count - NAMED} more"] if count > NAMED else []
         return "\n".join([f"{count} failed:", *lines, *more])
@@ -72,30 +73,42 @@ def read(path):
         return ""
 
 
-def cause_of(rule, log, stderr_log):
+def cause_of(rule, log, stderr):
     """Return what is known about a failed job.
 
     Args:
         rule: its name.
         log: the text of its log.
-        stderr_log: see `describe`.
+        stderr: see `errors_by_script`.
     """
     if f"\n{ERROR}" in f"\n{log}":
         message = f"\n{log}".rpartition(f"\n{ERROR}")[2].rstrip()
-        return last_error(message) if message.startswith("Traceback") else message
-    if error := last_error(log) or last_error(read(stderr_log)):
+        return PYTHON_ERROR.findall(message)[-1] if message.startswith("Traceback") else message
+    errors = PYTHON_ERROR.findall(log)
+    # In a workflow that uses this one, rules have a prefix.
+    errors += [error for script, error in stderr if rule.endswith(script)]
+    if errors:
+        error = errors[-1]
         if "ModuleNotFoundError" in error and (SCRIPTS / f"{rule}.py").exists():
             try:
                 check_installed(rule)
             except WavspecError as not_installed:
                 return str(not_installed)
         return error
-    lines = log.split("\n") if log.strip() else read(stderr_log).split("\n")
-    last = next((line for line in reversed(lines) if line.strip()), "")
+    last = next((line for line in reversed(log.split("\n")) if line.strip()), "")
     ended = "the job ended without an error message"
-    return f"{ended}. The last line that it printed: {last}" if last else ended
+    return f"{ended}. The last line of its log: {last}" if last else ended
 
 
-def last_error(text):
-    errors = [match[0] for match in PYTHON_ERROR.finditer(text)]
-    return errors[-1] if errors else ""
+def errors_by_script(text):
+    """Yield (script, error) of the errors of scripts before they had their own log.
+
+    Args:
+        text: what they printed. Snakemake runs copies of them, `.snakemake/scripts/*.{script}.py`.
+    """
+    script = ""
+    for line in text.splitlines():
+        if found := re.search(r'File ".*[/\\]\w+\.(\w+)\.py"', line):
+            script = found[1]
+        elif script and PYTHON_ERROR.match(line):
+            yield script, line

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wavspec.chunk import ChunkError, check_chunk, read_catalog
-from wavspec.dataset import Clip, label_in
+from wavspec.clip import Clip, label_in
 
 from .digests import digest_in
 from .files import remove

@@ -2,8 +2,8 @@
 
 They are found from imports: the stage's script and rule, the modules of `wavspec` that the script
 imports, directly or indirectly, and the pinned packages that any of these import. Comments,
-docstrings and blank lines do not count. The modules in `pipeline` only control a run and are left
-out.
+docstrings and blank lines do not count. The modules in `pipeline` only control a run. They are left
+out, unlike the modules of `wavspec` that they import.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ DIRECTIVES = {"input", "output", "params", "shell", "script"}
 def code_in(file):
     """Return the text of a Python or Snakemake file without comments, docstrings, blank lines."""
     text = STRING_OR_COMMENT.sub(lambda match: match[1] or "", file.read_text(encoding="utf-8"))
-    return BLANK.sub("\n", DOCSTRING.sub(r"\1", BLANK.sub("\n", text)))
+    return BLANK.sub("\n", DOCSTRING.sub(r"\1", BLANK.sub("\n", text))).strip()
 
 
 def rule_in(file):
@@ -62,9 +62,9 @@ def files_of(stage):
         for name, path in imports_of(file):
             if path is None:
                 others.add(name.partition(".")[0])
-            elif path not in files and path.parent.name != "pipeline":
+            elif path not in files:
                 files.append(path)
-    return files, others
+    return [file for file in files if file.parent.name != "pipeline"], others
 
 
 @cache

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from wavspec.chunk import settings_of
-from wavspec.dataset import file_name_of, find_clips
+from wavspec.clip import file_name_of
+from wavspec.dataset import find_clips
 from wavspec.errors import WavspecError
 
 from .digests import digest
@@ -114,6 +115,7 @@ class Run:
         Raises:
             WavspecError: the results must not be replaced, or do not fit.
         """
+        self._set_aside_unusable(rules)
         plan = Plan.of(self.results, self.labels)
         if not self.config["replace_results"]:
             plan.check_dataset(self.dataset)
@@ -163,16 +165,16 @@ class Run:
                     f"{target} is out of date. Name its step instead: {stage_of[target]}"
                 )
 
-    def set_aside_unusable(self, rules):
-        """Rename files where the workflow has folders, and the reverse, and say so."""
+    def _set_aside_unusable(self, rules):
+        """Rename what is in the way of an output or its folder, at which Snakemake would fail."""
         files = {str(file) for rule in rules for file in rule.output if not rule.wildcard_names}
         files.update(self.of_every_run())
-        for folder in sorted({os.path.dirname(file) for file in files} - {""}):
+        for folder in {os.path.dirname(file) for file in files} - {""}:
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 say(f"{folder} is not a folder: renamed to {set_aside(folder)}")
-        for file in sorted(files):
-            if os.path.isdir(file):
-                say(f"{file} is a folder, not a file: renamed to {set_aside(file)}")
+        for file in files:
+            if os.path.isdir(file) or (os.path.islink(file) and not os.path.exists(file)):
+                say(f"{file} is not a file: renamed to {set_aside(file)}")
 
     def messages(self):
         """Return the lines of warnings, and the summary lines, of the stages that ran in this run.

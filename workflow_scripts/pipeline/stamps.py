@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .digests import content_hash
+from .files import remove
 
 # Larger outputs have no hash in their stamp: they are made again if their time has changed.
 LARGEST_HASHED = 100_000_000  # bytes
@@ -131,4 +132,4 @@ def write_stamp(path, outputs, watched, messages):
     os.replace(part, path)
     for name in stamps_of(os.path.dirname(folder), stage_of(path)):
         if name != os.path.basename(path):
-            os.remove(f"{folder}/{name}")
+            remove(f"{folder}/{name}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import Clip
+from .clip import Clip
 from .errors import WavspecError, reading
 from .front_end import EXAMPLE_SHAPE
 
@@ -105,15 +105,6 @@ def read_rows(path, fields):
                 yield row
     except (csv.Error, UnicodeDecodeError) as error:
         raise ChunkError(f"{path} is damaged: {error}") from error
-
-
-@contextmanager
-def new_csv(path, fields):
-    """Yield a csv.writer for the new file `path`, after a header row of `fields`."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(fields)
-        yield writer
 
 
 def chunk_header(rows):

@@ -8,6 +8,7 @@ import stat
 from collections import Counter
 from typing import NamedTuple
 
+from .clip import Clip, file_name_of
 from .errors import WavspecError
 
 # The default of `path_pattern` in config.yaml.
@@ -46,16 +47,6 @@ LONGEST_NAME = 255 - len(".0123456789ab.npy")
 # Errors of a link that recur in the next run. Others are errors of the machine.
 LEADS_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 FORBIDDEN = {errno.EACCES, errno.EPERM}
-
-
-class Clip(NamedTuple):
-    """An audio file or a segment of it."""
-
-    path: str  # below the dataset folder
-    size: int | str  # bytes; blank, like mtime_ns, if it is not a regular, readable file
-    mtime_ns: int | str  # nanoseconds since the epoch
-    start: float | str = ""  # of the segment, in seconds; blank for the start of the file
-    end: float | str = ""  # blank for the end of the file
 
 
 class Dataset(NamedTuple):
@@ -354,16 +345,3 @@ def hidden_audio(dataset, hidden):
         below = os.path.relpath(folder, dataset)
         paths += [os.path.join(below, name) for name in names if is_audio(name)]
     return paths, "at least " if next(folders, None) else ""
-
-
-def file_name_of(label):
-    """Return `label` for a file name, with all bytes but letters, digits and " .-_" as =XX."""
-    return re.sub(
-        r"[^\w .-]", lambda match: "".join(f"={b:02X}" for b in os.fsencode(match[0])), label
-    )
-
-
-def label_in(file):
-    """Return the label in the name of a file `{file_name_of(label)}.{digest}.{ending}`."""
-    name = os.fsencode(os.path.basename(file).rsplit(".", 2)[0])
-    return os.fsdecode(re.sub(rb"=(..)", lambda match: bytes.fromhex(match[1].decode()), name))
