@@ -26,14 +26,6 @@ from browser import browser
 from classifier import classify
 from matplotlib.image import imread
 from test_report import CHROMIUM, needs_chromium
-from wavspec.classifier.metrics import (
-    confusion_of,
-    draw_confusion_matrix,
-    macro_f1,
-    predictions_of,
-    right_by_clip,
-)
-from wavspec.classifier.label_issues import write_page
 from wavspec.classifier.examples import (
     SIDES,
     Examples,
@@ -42,8 +34,16 @@ from wavspec.classifier.examples import (
     open_examples,
     read_clips,
 )
-from wavspec.front_end import waveform_to_examples
+from wavspec.classifier.label_issues import write_page
+from wavspec.classifier.metrics import (
+    confusion_of,
+    draw_confusion_matrix,
+    macro_f1,
+    predictions_of,
+    right_by_clip,
+)
 from wavspec.errors import WavspecError
+from wavspec.front_end import waveform_to_examples
 from workflow import ROOT, Workflow
 
 needs_tensorflow = pytest.mark.skipif(

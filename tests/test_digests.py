@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from wavspec.lists import lists_digest, read_lists
+from pipeline.configuration import with_types
 from pipeline.digests import digest
+from wavspec.lists import read_lists
 
 scalars = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False).filter(lambda number: not number.is_integer())
     | st.text(st.characters())  # with surrogates, as names that are not UTF-8 have
-    | st.binary()
 )
 things = st.recursive(
     scalars,
@@ -25,15 +26,11 @@ configurations = st.dictionaries(st.text(), things, min_size=2)
 
 def same(one, other):
     """Whether two of the `things` are equal, other than True == 1."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
-    return (type(one) in (int, float) and type(other) in (int, float) and one == other) or (
-        type(one) is type(other) and not isinstance(one, list | dict) and one == other
-    )
+    return type(one) is type(other) and one == other
 
 
 @given(things, things)
@@ -58,22 +55,19 @@ def test_the_order_of_keys_does_not_count(configuration, random):
     assert digest(nested) == digest({"split": configuration})
 
 
-@given(st.integers(-(2**53), 2**53))
-def test_how_a_number_is_written_does_not_count(number):
-    assert digest({"epochs": number}) == digest({"epochs": float(number)})
-    assert digest(number) != digest(str(number))
-    assert digest(number) != digest(number + 1)
-    assert digest(number) != digest(number + 0.5) or number + 0.5 == number
-
-
 def test_known_pairs():
-    assert digest(-0.0) == digest(0) != digest(False)
     assert digest(1) != digest(True) != digest("True")
     assert digest((1, 2)) == digest([1, 2]) != digest(1, 2)
     assert digest("a", "b") != digest("ab") != digest(b"ab")
     assert digest(None) != digest() != digest("") != digest([])
     assert digest({"a": 1}) != digest([("a", 1)])
     assert digest("\ud83d\ude00") != digest("\U0001f600")
+
+
+@pytest.mark.parametrize("written", ["10", "10.0", "1.0e+1"])
+def test_how_a_number_is_written_does_not_count(written):
+    for value in (written, float(written)):
+        assert repr(with_types({"split": {"validation": value}})) == "{'split': {'validation': 10}}"
 
 
 def test_a_digest_is_the_same_in_every_run():
@@ -106,7 +100,7 @@ def test_a_line_that_moves_from_one_list_to_the_other_counts(validation, testing
     assume(moved)
 
     def digest_of(validation, testing):
-        return lists_digest(
+        return digest(
             {
                 "validation": "".join(f"{line}\n" for line in validation).encode(),
                 "testing": "".join(f"{line}\n" for line in testing).encode(),
@@ -119,6 +113,6 @@ def test_a_line_that_moves_from_one_list_to_the_other_counts(validation, testing
 
 
 def test_a_list_that_is_empty_is_not_one_that_is_missing(tmp_path):
-    missing = lists_digest(read_lists(tmp_path))
+    missing = digest(read_lists(tmp_path))
     (tmp_path / "testing_list.txt").write_bytes(b"")
-    assert lists_digest(read_lists(tmp_path)) != missing
+    assert digest(read_lists(tmp_path)) != missing

@@ -16,17 +16,17 @@ from concatenate import concatenate
 from embed import LabelToEmbed, Weights, embed, embed_label, labels_of, load_pca, postprocess
 from embeddings import write_table
 from numpy.lib.stride_tricks import sliding_window_view
+from pipeline.digests import content_digest, digest
+from pipeline.progress import Progress
+from pipeline.provenance import made_by
 from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
 from tables import write_tables
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.dataset import find_clips
+from wavspec.errors import WavspecError
 from wavspec.front_end import waveform_to_examples
 from wavspec.rows import read_tables
-from pipeline.provenance import made_by
-from pipeline.digests import content_digest, digest
-from wavspec.errors import WavspecError
-from pipeline.progress import Progress
 from workflow import ROOT, Workflow, kill_group, wait_until
 
 needs_tensorflow = pytest.mark.skipif(

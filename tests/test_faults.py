@@ -20,14 +20,14 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from concatenate import checked_rows
+from pipeline.digests import digest_in, remove_superseded
+from pipeline.files import whole
+from pipeline.stamps import read_stamp
 from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.audio import ClipChangedError, read_clip
 from wavspec.chunk import ChunkError, clips_of
-from wavspec.rows import read_tables, rows_of
-from pipeline.digests import digest_in, remove_superseded
-from pipeline.files import whole
 from wavspec.errors import WavspecError
-from pipeline.stamps import read_stamp
+from wavspec.rows import read_tables, rows_of
 from workflow import Workflow, jobs_named, kill_group, wait_until
 
 KILLS = int(os.environ.get("KILLS", 4))

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 from test_split import make_files, sides_in
 from wavs import make_dataset
-from wavspec.dataset import Clip, file_name_of, label_in
 from wavspec.dataset import (
     PATH_PATTERN,
     READ_AS_MISSING,
+    Clip,
     clip_at,
     compiled,
+    file_name_of,
     find_clips,
+    label_in,
     leads_to_folder,
     matched,
 )

@@ -1,12 +1,15 @@
 """The plan that a run prints, and its checks before it starts."""
 
+import os
 import re
 import shutil
 
 import pytest
+from pipeline.plan import LabelPlan, Plan, check_results, shortened
 from wavs import make_dataset, write_wav
+from wavspec.clip import Clip
 from wavspec.errors import WavspecError
-from pipeline.plan import LabelPlan, Plan, shortened
+from workflow import SNAKEMAKE, run
 
 
 def other_dataset(folder):
@@ -45,6 +48,60 @@ def test_the_catalogs_tell_another_dataset_where_no_table_does(built, tmp_path):
     assert process.returncode == 1 and "with clips such as 'go/0.wav'" in process.stdout
     built.dataset = earlier
     built.snakemake("--dry-run")
+
+
+REFUSED = {
+    "the dataset": ("words", "it is, or contains, the dataset"),
+    "above the dataset": (".", "it is, or contains, the dataset"),
+    "a folder of clips": ("words/no", "it is in a folder of clips, such as 'no/0.wav'"),
+    "below a folder of clips": ("words/no/x/y", "it is in a folder of clips, such as 'no/0.wav'"),
+    "a link to the dataset": ("link", "it is, or contains, the dataset"),
+    "a file": ("words/no/0.wav", "0.wav' is not a folder"),
+}
+
+
+@pytest.mark.parametrize(("results", "cause"), REFUSED.values(), ids=REFUSED)
+def test_results_among_the_clips_are_refused(tmp_path, results, cause):
+    write_wav(tmp_path / "words" / "no" / "0.wav")
+    (tmp_path / "link").symlink_to("words")
+    clips = [Clip("no/0.wav", 32044, 1)]
+    with pytest.raises(WavspecError, match=cause) as error:
+        check_results(str(tmp_path / results), str(tmp_path / "words"), clips)
+    assert "--config results=NEW_FOLDER" in str(error.value)
+
+
+@pytest.mark.parametrize("results", ["words/results", "words/n", "results", "words2"])
+def test_results_beside_the_clips_are_fine(tmp_path, results):
+    write_wav(tmp_path / "words" / "no" / "0.wav")
+    clips = [Clip("no/0.wav", 32044, 1)]
+    check_results(str(tmp_path / results), str(tmp_path / "words"), clips)
+
+
+def test_files_of_the_user_are_not_replaced(workflow):
+    workflow.results.mkdir(exist_ok=True)
+    own = workflow.results / "summary.txt"
+    own.write_text("of my holidays")
+    process = workflow.snakemake(check=False)
+    assert process.returncode == 1
+    assert "summary.txt exists, but 'results' has no results of this workflow" in process.stdout
+    assert own.read_text() == "of my holidays" and not list(workflow.results.glob("*/*"))
+    workflow.snakemake(replace_results="true")
+    assert own.read_text().startswith("Warning")
+
+
+def test_only_files_of_the_workflow_are_removed(built):
+    """Names with a digest, and the endings that the workflow writes."""
+    kept = [
+        built.results / "chunks" / "mine.0123456789ab.wav",
+        built.results / "catalog" / "mine.0123456789ab.npy",
+        built.results / "chunks" / "mine.npy",
+        built.results / "logs" / "spectrograms" / "mine.0123456789ab.txt",
+    ]
+    removed = built.results / "chunks" / "no.0123456789ab.npy"
+    for path in (*kept, removed):
+        path.write_text("text")
+    built.snakemake("--forcerun", "concatenate")
+    assert all(path.exists() for path in kept) and not removed.exists()
 
 
 def all_new_but_one(dataset):
@@ -159,3 +216,28 @@ def test_a_file_that_is_out_of_date_is_no_target(built):
     assert said in process.stdout
     built.snakemake("concatenate")
     assert built.planned(spectrograms) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("split:\n\tvalidation: 10\n", "config.yaml, line 2, column 1: "),
+        ("dataset: 'words\n", "config.yaml, line 2, column 1: "),
+        ("dataset:words\nresults: x\n", "config.yaml, line 2, column 8: "),
+    ],
+    ids=["tab", "quote", "space"],
+)
+def test_errors_of_yaml_name_file_and_line(workflow, text, message):
+    folder = workflow.folder / "elsewhere"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text)
+    command = [SNAKEMAKE, "--cores", "1", "--snakefile", "../Snakefile", "-n"]
+    process = run(command, folder, os.environ)
+    assert process.returncode == 1 and "Traceback" not in process.stdout
+    assert process.stdout.splitlines()[-1].startswith(message), process.stdout
+
+
+def test_missing_weights_are_one_plain_message(built):
+    process = built.snakemake("--dry-run", "embeddings", check=False)
+    assert process.returncode == 1 and "Traceback" not in process.stdout
+    assert process.stdout.splitlines()[-1].startswith("config key 'vggish_checkpoint': ")

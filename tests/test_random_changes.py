@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from pipeline.provenance import label_digest
 from wavs import SETTINGS, log_mel_examples, make_dataset, write_wav
 from wavspec.dataset import find_clips
-from pipeline.provenance import label_digest
 from workflow import Workflow, kill_group
 
 SEEDS = int(os.environ.get("SEEDS", 4))

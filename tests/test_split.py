@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipeline.configuration import check_shares
 from tables import NOTES, account, warnings_about
 from wavs import REAL_CLIPS, needs_real_clips, write_wav
 from wavspec.dataset import PATH_PATTERN, find_clips
-from wavspec.lists import lists_digest, read_lists
-from pipeline.configuration import check_shares
 from wavspec.errors import WavspecError
+from wavspec.lists import lists_digest, read_lists
 from wavspec.split import side_by_rule, speaker_in_name, split_of
 from wavspec.summary import CURES, check_some_valid, loading_lines, sides_in_words
 

@@ -10,16 +10,14 @@ import subprocess
 import sys
 import termios
 import time
-from pathlib import Path
 
 import pyte
 import pytest
-from wavs import make_dataset
 from pipeline.failures import NAMED, describe
-from pipeline.job import DONE, STOPPED
-from pipeline.progress import Progress
+from pipeline.job import DONE, ERROR, STOPPED
+from wavs import make_dataset
 from wavspec.summary import loading_lines
-from workflow import ROOT, Workflow, wait_until
+from workflow import ROOT, Workflow, run, wait_until
 
 PROFILE = "profiles/default/config.yaml"
 COLUMNS, ROWS = 80, 24
@@ -30,7 +28,7 @@ import os
 import time
 from pathlib import Path
 
-from pipeline.job import closing, job, warn
+from pipeline.job import job, summarize, warn
 
 if "snakemake" in globals():
     with job(snakemake) as outputs:
@@ -41,7 +39,7 @@ if "snakemake" in globals():
         while Path("hold").exists():
             time.sleep(0.02)
         warn("labels left out: _background_noise_")
-        closing("accuracy 69.4 % on 36 testing clips")
+        summarize("accuracy 69.4 % on 36 testing clips")
         for output in vars(outputs).values():
             for path in output if isinstance(output, list) else [output]:
                 Path(path).write_text("whatever it makes")
@@ -204,7 +202,8 @@ def test_a_failed_run_ends_with_rule_label_cause_and_log(tmp_path):
     script = person.folder / "workflow_scripts" / "spectrograms.py"
     fault = "import sys\nif '/go.' not in sys.argv[4]: sys.exit('a fault of the machine')\n"
     script.write_text(fault + script.read_text())
-    lines = run_in_a_terminal(person)
+    lines = run_in_a_pipe(person)
+    cause = f"{NO_MESSAGE}. The last line of its log: a fault of the machine"
     no, yes = (
         f"results/logs/spectrograms/{person.catalog(label).stem}.log" for label in ("no", "yes")
     )
@@ -213,10 +212,10 @@ def test_a_failed_run_ends_with_rule_label_cause_and_log(tmp_path):
     assert end[-7:] == [
         "2 failed:",
         "spectrograms no",
-        "  cause: a fault of the machine",
+        f"  cause: {cause}",
         f"  log:   {no}",
         "spectrograms yes",
-        "  cause: a fault of the machine",
+        f"  cause: {cause}",
         f"  log:   {yes}",
     ]
 
@@ -231,18 +230,6 @@ def test_ctrl_c_leaves_no_traceback(tmp_path):
     assert "Traceback" not in "\n".join(lines)
 
 
-def snakemakes_log(folder, failed):
-    """Write what Snakemake logs of failed jobs of the rule spectrograms; return the file."""
-    blocks = [
-        f"Error in rule spectrograms:\n    jobid: 1\n    log: {log} (check log file(s) for error "
-        "details)\n"
-        for log in failed
-    ]
-    path = folder / "snakemake.log"
-    path.write_text("\n".join(blocks))
-    return path
-
-
 FAILURE = """\
 Error in rule {rule}:
     message: None
@@ -254,65 +241,128 @@ Error in rule {rule}:
 """
 
 
-def described(folder, failures):
+def described(folder, failures, more="", stderr=""):
     """Return the message at the end of a run in which these (rule, log) failed."""
-    snakemake_log = folder / "snakemake.log"
-    snakemake_log.write_text("".join(FAILURE.format(rule=rule, log=log) for rule, log in failures))
-    return describe(snakemake_log)
+    snakemake_log, stderr_log = folder / "snakemake.log", folder / "stderr.log"
+    entries = (FAILURE.format(rule=rule, log=log) for rule, log in failures)
+    snakemake_log.write_text("".join(entries) + more)
+    stderr_log.write_text(stderr)
+    return describe(snakemake_log, stderr_log)
 
 
+NO_MESSAGE = "the job ended without an error message"
 LOGS = {
     "plain": (
-        b"12 valid\nnames in the dataset to change (2):\n  'a'\n  'b'\n",
+        b"12 valid\nError: names in the dataset to change (2):\n  'a'\n  'b'\n",
         "names in the dataset to change (2):\n  'a'\n  'b'",
     ),
     "traceback": (
-        b"Traceback (most recent call last):\n  File ...\nZeroDivisionError: zero\n",
+        b"Error: Traceback (most recent call last):\n  File ...\nZeroDivisionError: zero\n",
         "ZeroDivisionError: zero",
     ),
-    "not UTF-8": (b"cannot read caf\xe9.wav\n", "cannot read caf\\xe9.wav"),
-    "indented": (b"  File ...\n    of a traceback\n", "no error in the log: the job was killed"),
-    "null bytes": (b"\0" * 100, "\0"),
-    "empty": (b"", "no error in the log: the job was killed"),
+    "import": (b"Traceback ...\n  File ...\nImportError: libfoo.so\n", "ImportError: libfoo.so"),
+    "not UTF-8": (b"Error: cannot read caf\xe9.wav\n", "cannot read caf\\xe9.wav"),
+    "progress": (b"epoch 3 of 40\n", f"{NO_MESSAGE}. The last line of its log: epoch 3 of 40"),
+    "null bytes": (b"\0" * 100, f"{NO_MESSAGE}. The last line of its log: \0"),
+    "empty": (b"", NO_MESSAGE),
 }
 
 
 @pytest.mark.parametrize(("content", "cause"), LOGS.values(), ids=LOGS)
-def test_the_cause_of_a_failure_is_the_end_of_its_log(tmp_path, content, cause):
+def test_the_cause_of_a_failure_is_the_error_in_its_log(tmp_path, content, cause):
     log = tmp_path / "some.log"
     log.write_bytes(content)
-    head, said, where = re.fullmatch(
+    head, found, where = re.fullmatch(
         r"(.*)\n  cause: (.*)\n  log:   (.*)", described(tmp_path, [("some", log)]), re.DOTALL
     ).groups()
-    assert head == "1 failed:\nsome" and said.startswith(cause) and where == str(log)
+    assert head == "1 failed:\nsome" and found.startswith(cause)
+    assert where == str(log if content else tmp_path / "stderr.log")
 
 
-def test_a_job_without_a_log_was_killed(tmp_path):
-    words = described(tmp_path, [("some", tmp_path / "no folder" / "some.log")])
-    assert "cause: no error in the log: the job was killed, usually out of memory, or" in words
+STDERR = """\
+Traceback (most recent call last):
+  File "/x/.snakemake/scripts/tmp1.tables.py", line 9, in <module>
+ImportError: libfoo.so
+  File "/x/.snakemake/scripts/tmp2.pictures.py", line 9
+    if
+SyntaxError: invalid syntax
+"""
+
+
+def test_errors_of_scripts_without_a_log_are_not_mixed_up(tmp_path):
+    failures = [("words_tables", "no 1"), ("pictures", "no 2"), ("embeddings", "no 3")]
+    message = described(tmp_path, failures, stderr=STDERR)
+    assert dict(re.findall(r"^(\w+)\n  cause: (.*)$", message, re.MULTILINE)) == {
+        "words_tables": "ImportError: libfoo.so",
+        "pictures": "SyntaxError: invalid syntax",
+        "embeddings": NO_MESSAGE,
+    }
 
 
 def test_failures_are_told_once_and_few(tmp_path):
     logs = [tmp_path / f"{number}.log" for number in range(NAMED + 3)]
     for log in logs:
-        log.write_text("no room\n")
+        log.write_text("Error: no room\n")
     failures = [("some", log) for log in logs]
     assert described(tmp_path, failures).endswith("and 3 more")
-    for end in (DONE, STOPPED):  # in the second attempt, and by the user
+    for end in (DONE, ERROR + STOPPED):  # in the second attempt, and by the user
         logs[0].write_text(f"{end}\n")
         assert described(tmp_path, failures[:2] * 2).startswith("1 failed:")
-        assert described(tmp_path, failures[:1]).startswith("Stopped.")
+    stopped = "Terminating processes on user request, this might take some time.\n"
+    assert described(tmp_path, failures[:1], stopped).startswith("Stopped.")
+    assert described(tmp_path, [("some", "not started")], stopped).startswith("Stopped.")
+    assert described(tmp_path, [], "MissingInputException:\nno such file\n").startswith(
+        "The run failed. Snakemake's last lines:\nMissingInputException:\nno such file\n"
+    )
 
 
-def test_rules_of_a_workflow_that_uses_this_one(tmp_path):
-    """In such a workflow, rule names have a prefix, and other rules can fail."""
-    label = tmp_path / "logs" / "spectrograms" / "no.0123456789ab.log"
-    label.parent.mkdir(parents=True)
-    for log in (label, tmp_path / "count.log"):
-        log.write_text("")
-    words = described(tmp_path, [("words_spectrograms", label), ("count", tmp_path / "count.log")])
-    assert words.count("no error in the log") == 2
-    assert "words_spectrograms no\n" in words and "count\n" in words
+def prepend(file, text):
+    file.write_text(text + file.read_text())
+
+
+def no_such_module(workflow):
+    prepend(workflow.folder / "workflow_scripts" / "tables.py", "import no_such_module\n")
+
+
+def missing_colon(workflow):
+    prepend(workflow.folder / "workflow_scripts" / "tables.py", "if True\n    pass\n")
+
+
+def rule_without_a_log(workflow):
+    rule = workflow.folder / "rules" / "tables.smk"
+    text = re.sub(r"    log:\n.*\n", "", rule.read_text())
+    rule.write_text(re.sub(r"    script:\n.*\n", '    shell:\n        "exit 3"\n', text))
+
+
+def missing_output(workflow):
+    rule = workflow.folder / "rules" / "tables.smk"
+    rule.write_text(re.sub(r"    script:\n.*\n", '    shell:\n        "true"\n', rule.read_text()))
+
+
+FAULTS = {
+    no_such_module: "tables\n  cause: ModuleNotFoundError: No module named 'no_such_module'",
+    missing_colon: "tables\n  cause: SyntaxError: expected ':'",
+    rule_without_a_log: f"tables\n  cause: {NO_MESSAGE}",
+    missing_output: "tables",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_last_lines_say_what_is_known(built, fault):
+    fault(built)
+    process = built.snakemake("-R", "tables", check=False)
+    last = process.stdout.partition("1 failed:\n")[2]
+    assert process.returncode == 1 and last.startswith(FAULTS[fault]), process.stdout
+
+
+def test_another_working_directory(built):
+    (built.folder / "elsewhere").mkdir()
+    command = built.command("--directory", "elsewhere", dataset="../../dataset", results="found")
+    process = run(command, built.folder, os.environ)
+    assert process.stdout.splitlines()[-4].startswith("To load them"), process.stdout
+    no_such_module(built)
+    process = run([*command[:-1], "results=again"], built.folder, os.environ)
+    assert "1 failed:\ntables\n  cause: ModuleNotFoundError" in process.stdout
 
 
 GROUP = (
@@ -337,7 +387,7 @@ GROUP = (
 def test_the_log_of_a_large_group_of_jobs_is_read_in_no_time(tmp_path):
     snakemake_log = tmp_path / "snakemake.log"
     snakemake_log.write_text(GROUP)
-    code = "import sys; from pipeline.failures import describe; print(describe(sys.argv[1]))"
+    code = "import sys; from pipeline.failures import describe; print(describe(*2 * sys.argv[1:]))"
     process = subprocess.run(
         [sys.executable, "-c", code, snakemake_log],
         cwd=ROOT / "workflow_scripts",
@@ -345,33 +395,4 @@ def test_the_log_of_a_large_group_of_jobs_is_read_in_no_time(tmp_path):
         text=True,
         timeout=60,
     )
-    assert process.stdout.startswith("Stopped."), process.stderr
-
-
-def test_progress_tells_the_rest(monkeypatch, capsys):
-    clock = iter([0.0, 10.0, 30.0, 30.0, 40.0, 40.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    progress = Progress(4000)
-    for clips in (1000, 2000, 1000):
-        progress.add(clips, "embedded")
-    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "3,000 of 4,000 clips embedded, 100 clips/s, 0 min 10 s left",
-        "4,000 of 4,000 clips embedded, 100 clips/s, 0 min 0 s left",
-    ]
-
-
-def test_a_job_that_ctrl_c_reached_before_it_began_is_no_failure(tmp_path):
-    (tmp_path / "logs" / "spectrograms").mkdir(parents=True)
-    log = snakemakes_log(tmp_path, [tmp_path / "logs" / "spectrograms" / "missing"])
-    assert describe(log).startswith("1 failed:")
-    with log.open("a") as file:
-        file.write("Terminating processes on user request, this might take some time.\n")
-    assert describe(log).startswith("Stopped.")
-
-
-def test_only_as_many_failures_as_fit_are_named(tmp_path):
-    failed = [tmp_path / str(number) for number in range(NAMED + 3)]
-    for log in failed:
-        Path(log).write_text("no room\n")
-    assert describe(snakemakes_log(tmp_path, failed)).endswith("and 3 more")
+    assert process.stdout.startswith("The run failed."), process.stderr
