@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 
 from pipeline import configuration
+from pipeline.digests import PATTERN
 from pipeline.failures import describe
 from pipeline.provenance import provenance
 from pipeline.run import STAMPS_VARIABLE, Run, say
@@ -38,7 +39,7 @@ pathvars:
 
 wildcard_constraints:
     label="[^/]+",
-    digest=configuration.DIGEST,
+    digest=PATTERN,
 
 
 envvars:

@@ -9,18 +9,6 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 from wavspec.errors import WavspecError
 
-from .digests import PATTERN as DIGEST  # noqa: F401
-
-TYPES = {
-    "string": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "object": "a group of keys",
-}
-# YAML reads 2024_01 as the number 202401.
-NUMBER_HINT = "To give a folder whose name looks like a number, write ./ before its name."
-
 
 def put_python_first():
     """Put the Python that runs Snakemake first in PATH, for `python` in a rule's shell command.
@@ -106,10 +94,7 @@ def with_types(config):
 
 
 def message_of(error):
-    """Return a message for a jsonschema.ValidationError of the configuration.
-
-    It has the key, what is wrong, what is allowed, and an example from the schema.
-    """
+    """Return a message for a jsonschema.ValidationError: key, description, fault and example."""
     keys = [*map(str, error.absolute_path)]
     if error.validator == "additionalProperties":
         allowed = error.schema["properties"]
@@ -117,42 +102,11 @@ def message_of(error):
         similar = get_close_matches(unknown, allowed, n=1)
         hint = f"Did you mean {similar[0]!r}?" if similar else f"There are {', '.join(allowed)}."
         return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
-    if error.validator == "required":
-        return f"config key {error.message.replace('a required property', 'missing')}"
-    examples = error.schema.get("examples", ())
+    fault = "it has no value" if error.instance is None else error.message
     meaning = error.schema.get("description", "")
-    parts = [
-        f"config key {'.'.join(keys)!r} ({meaning}): {fault_of(error)}.",
-        NUMBER_HINT if needs_number_hint(error) else "",
-        f"For example: {' or '.join(examples)}" if examples else "",
-    ]
-    return " ".join(filter(None, parts))
-
-
-def fault_of(error):
-    """Return what is wrong with the value of a jsonschema.ValidationError."""
-    value, limit = error.instance, error.validator_value
-    match error.validator:
-        case "type" if value is None:
-            return "it has no value"
-        case "type":
-            return f"{value!r} is not {TYPES.get(limit, 'allowed')}"
-        case "enum":
-            return f"{value!r} is not one of {', '.join(limit)}"
-        case "minimum":
-            return f"{value} is less than {limit}"
-        case "maximum":
-            return f"{value} is more than {limit}"
-        case "pattern":
-            return f"{value!r} has one of the characters {{ }} < >, or is empty"
-        case _:
-            return error.message
-
-
-def needs_number_hint(error):
-    is_number = isinstance(error.instance, int | float) and not isinstance(error.instance, bool)
-    is_folder = (error.validator, error.validator_value) == ("type", "string")
-    return is_number and is_folder and len(error.absolute_path) == 1
+    examples = error.schema.get("examples")
+    example = f" For example: {' or '.join(examples)}" if examples else ""
+    return f"config key {'.'.join(keys)!r} ({meaning}): {fault}.{example}"
 
 
 def check_shares(shares):
