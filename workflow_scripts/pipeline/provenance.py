@@ -8,7 +8,6 @@ out, unlike the modules of `wavspec` that they import.
 
 import importlib.util
 import os
-import py_compile
 import re
 from functools import cache
 from pathlib import Path
@@ -136,6 +135,8 @@ def compile_with_hashes():
     By default, Python uses bytecode if size and time in whole seconds match those of the source. An
     edit in the same second could then give values of the earlier code the digest of the new one.
     """
+    import py_compile  # which a label's job does not need
+
     for source in SCRIPTS.glob("[!_.]*/**/*.py"):
         compiled = Path(importlib.util.cache_from_source(source))
         valid = (3).to_bytes(4, "little") + importlib.util.source_hash(source.read_bytes())
