@@ -6,11 +6,6 @@ VGGISH = [state_of(config, key) for key in ("vggish_checkpoint", "vggish_pca")]
 EMBEDDINGS = [CHUNKS, VGGISH, provenance("embeddings")]
 
 
-def weights(key):
-    with refusing():
-        return required_files(config, key)
-
-
 rule embeddings:
     """Compute the VGGish embeddings of all valid spectrograms, and a table of them; on demand."""
     input:
@@ -33,8 +28,8 @@ rule embeddings:
     params:
         dataset=lambda wildcards: RUN.dataset,
         settings=RUN.settings,
-        checkpoint=lambda wildcards: weights("vggish_checkpoint"),
-        pca_params=lambda wildcards: weights("vggish_pca")[0],
+        checkpoint=lambda wildcards: refusing()(required_files)(config, "vggish_checkpoint"),
+        pca_params=lambda wildcards: refusing()(required_files)(config, "vggish_pca")[0],
         # Not outputs: Snakemake would delete them before the job, which reuses unchanged labels.
         folder=f"{RUN.results}/embeddings",
     script:

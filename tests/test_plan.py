@@ -199,7 +199,7 @@ def test_the_reason_to_compute_says_which(built):
     requirements.write_text(pinned)
 
     with (built.folder / "workflow_scripts" / "wavspec" / "front_end.py").open("a") as code:
-        code.write("# changed\n")
+        code.write("CHANGED = 1\n")
     assert reasons(built)["code changed"] == "go, yes"
     shutil.rmtree(built.results)
     make_dataset(built.dataset)
