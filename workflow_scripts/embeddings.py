@@ -40,25 +40,36 @@ class Weights(NamedTuple):
 
 
 def embed(labels, checkpoint, threads):
-    """Write the file of embeddings of each label.
+    """Write the file of embeddings of each label that has none, or a damaged one.
 
     Args:
         labels: list of LabelToEmbed.
         checkpoint: see Weights.
         threads: number of threads for TensorFlow.
 
+    Returns:
+        The number of these labels.
+
     Raises:
         WavspecError: the checkpoint is not that of VGGish, or a valid clip has NaN or infinite
             values in its spectrogram or embedding.
         OSError: a file cannot be read or written.
     """
+    due = [label for label in labels if kept_embeddings(label) is None]
+    for label in due:
+        if os.path.lexists(label.kept):
+            print(f"{label.kept} is damaged: computed again")
+            remove(label.kept)
+    print(f"{len(due)} of {len(labels)} labels to embed")
+    if not due:
+        return 0
     # Imported here, because TensorFlow takes seconds to import.
     from wavspec import vggish
 
     path = checkpoint[0].removesuffix(".index")
     print(f"{vggish.devices()}; {threads} threads; {path}")
     with vggish.loaded(path, threads) as network:
-        for number, label in enumerate(labels, 1):
+        for number, label in enumerate(due, 1):
             rows = embed_label(label, network, vggish.BATCH_SIZE)
             folder = label.kept.parent
             folder.mkdir(exist_ok=True)
@@ -68,7 +79,8 @@ def embed(labels, checkpoint, threads):
             ):
                 np.save(file, rows)
             clock = time.strftime("%H:%M:%S")
-            print(f"{clock} {name_in(label.kept)}: {len(rows):,} rows, {number} of {len(labels)}")
+            print(f"{clock} {name_in(label.kept)}: {len(rows):,} rows, {number} of {len(due)}")
+    return len(due)
 
 
 def kept_embeddings(label):
@@ -224,20 +236,11 @@ if "snakemake" in globals():
         rows["file_name"] = [os.path.join(params.dataset, path) for path in rows.path]
         network = digest(*map(content_hash, weights.checkpoint), provenance("embeddings"))
         labels = labels_of(rows, snakemake.input.chunks, params.folder, network)
-        due = []
-        for label in labels:
-            if kept_embeddings(label) is None:
-                due.append(label)
-                if os.path.lexists(label.kept):
-                    print(f"{label.kept} is damaged: computed again")
-                    remove(label.kept)
-        print(f"{len(due)} of {len(labels)} labels to embed")
-        if due:
-            embed(due, weights.checkpoint, snakemake.threads)
+        computed = embed(labels, weights.checkpoint, snakemake.threads)
         write_outputs(labels, weights.pca_params, outputs)
         write_table(rows, outputs.embeddings, outputs.table)
         remove_superseded(params.folder, [".npy"], {label.kept.stem for label in labels})
         summarize(
-            f"{rows.valid.sum():,} embeddings, {len(due)} of {len(labels)} labels newly computed, "
+            f"{rows.valid.sum():,} embeddings, {computed} of {len(labels)} labels newly computed, "
             f"in {snakemake.output.embeddings} and {snakemake.output.table}"
         )

@@ -17,7 +17,9 @@ ON_REQUEST = "Terminating processes on user request"
 # The last line of an error that Python printed.
 PYTHON_ERROR = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 # Lines of Snakemake's log that do not say what happened.
-NO_CAUSE = re.compile(r"Complete log|Shutting down|Exiting because|At least one job|\[.*\d{4}\]$")
+NO_CAUSE = re.compile(
+    r"Complete log|Elapsed|Shutting down|Exiting because|WorkflowError:$|At least one job|\[.*\d{4}\]$"
+)
 
 
 def describe(snakemake_log, stderr_log):
@@ -47,10 +49,11 @@ def describe(snakemake_log, stderr_log):
         return "\n".join([f"{count} failed:", *lines, *more])
     if requested:
         return "Stopped. Finished steps are kept: run again to continue."
-    last = [line for line in text.splitlines() if line.strip() and not NO_CAUSE.match(line)][-4:]
-    return "\n".join(
-        ["The run failed. Snakemake's last lines:", *last, f"  log:   {snakemake_log}"]
-    )
+    rest = [line[:200] for line in text.splitlines() if line.strip() and not NO_CAUSE.match(line)]
+    errors = [number for number, line in enumerate(rest) if PYTHON_ERROR.match(line)]
+    first = errors[-1] if errors else -4
+    lines = ["The run failed. Snakemake's last lines:", *rest[first:][:4]]
+    return "\n".join([*lines, f"  log:   {snakemake_log}"])
 
 
 def failures_in(text):
