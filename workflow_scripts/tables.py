@@ -10,9 +10,11 @@ from pipeline.labels import read_rows
 from wavspec.errors import WavspecError
 from wavspec.lists import LISTS, read_lists
 from wavspec.split import split_of
-from wavspec.summary import CURES, check_some_valid, counted, loading_lines, sides_in_words
+from wavspec.split_checks import counted, split_warnings
+from wavspec.summary import CURES, check_some_valid, loading_lines, split_summary
 
 CLIPS_COLUMNS = ["file_name", "label", "valid"]
+SPLIT_COLUMNS = ["speaker", "split"]
 INVALID_COLUMNS = ["file_name", "label", "reason", "detail", "sample_rate", "channels", "samples"]
 
 
@@ -54,7 +56,7 @@ def warnings_about(rows):
     return lines
 
 
-def account(rows, results):
+def summary_lines(rows, results):
     """Return the lines to print at the end of a run.
 
     Args:
@@ -79,7 +81,7 @@ def account(rows, results):
         *(f"  {line}".replace("\0", " ") for line in lines),
         # A few invalid clips are usual.
         *(CURES[reason] for reason in CURES if invalid.get(reason, 0) > len(clips) / 10),
-        *sides_in_words(rows).split("\n"),
+        *split_summary(clips),
         "To load them (import numpy as np, pandas as pd):",
         *(f"  {line}" for line in loading_lines(results).splitlines()),
     ]
@@ -96,11 +98,13 @@ if "snakemake" in globals():
         if digest(lists) != params.lists:
             names = " or ".join(LISTS.values())
             raise WavspecError(f"{names} in {params.dataset} changed during the run: run again")
-        split, about_split = split_of(rows, lists, params.path_pattern, params.split)
-        split.to_csv(outputs.split)
-        for warning in (*params.warnings, *about_split, *warnings_about(rows)):
+        split, about_lists = split_of(rows, lists, params.path_pattern, params.split)
+        rows = rows.join(split)
+        rows[SPLIT_COLUMNS].to_csv(outputs.split)
+        about_split = split_warnings(rows[rows.example == "0"], params.split)
+        for warning in (*params.warnings, *about_lists, *about_split, *warnings_about(rows)):
             warn(warning)
         results = os.path.dirname(snakemake.output.clips)
-        for line in account(rows.join(split), results):
+        for line in summary_lines(rows, results):
             summarize(line)
         Path(outputs.summary).write_text("\n".join([*messages(), ""]), encoding="utf-8")

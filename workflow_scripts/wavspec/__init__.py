@@ -1,7 +1,7 @@
 """Modules about clips, spectrograms and networks, shared by the workflow's scripts.
 
     dataset, clip: find the clips and check their names.
-    sides, lists: the split into training, validation and testing.
+    split, lists, split_checks: the split into training, validation and testing.
     audio: read audio files and check whether they are valid.
     front_end: compute log-mel examples from a waveform.
     chunk: store a label's clips and spectrograms, and detect damage.

@@ -13,8 +13,10 @@ from .errors import WavspecError
 
 # The default of `path_pattern` in config.yaml.
 PATH_PATTERN = r"((.*/)?(?P<label>[^/]+)/)?[^/]+\.wav"
+BACKGROUND_NOISE = "_background_noise_"  # a label of long recordings, which are in no split
+SPLITS = ("training", "validation", "testing")
 # Values of the pattern's group `split`, and names of folders above the labels.
-SIDES = {
+SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "training"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval"), "testing"),
@@ -78,8 +80,8 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
         path_pattern: regular expression with a group `label`, see config.yaml.
 
     Raises:
-        WavspecError: the folder does not exist, a folder cannot be listed, the pattern is invalid or
-            matches no file, or a name cannot be stored in a CSV file or a chunk's name.
+        WavspecError: the folder does not exist, a folder cannot be listed, the pattern is invalid
+            or matches no file, or a name cannot be stored in a CSV file or a chunk's name.
     """
     if not os.path.isdir(folder):
         raise WavspecError(
@@ -98,17 +100,17 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
     if "label" not in pattern.groupindex:
         raise bad_pattern(folder, path_pattern, "has no group (?P<label>...)")
     own_name = os.path.basename(os.path.abspath(folder))
-    labels, sides, unmatched, hidden = {}, {}, [], []
+    labels, splits, unmatched, hidden = {}, {}, [], []
     for found in walk(folder, pattern):
         for match, clip in found.clips:
             labels.setdefault(match["label"] or own_name, []).append(clip)
             if "split" in pattern.groupindex:
-                sides.setdefault(match["split"], clip.path)
+                splits.setdefault(match["split"], clip.path)
         unmatched += found.unmatched
         hidden += found.hidden
     if not labels:
         raise no_clips(folder, path_pattern, sorted(filter(is_audio, unmatched)))
-    check_sides(sides)
+    check_splits(splits)
     check_names(labels)
     # Python orders strings by code point, which is the order of their UTF-8 bytes.
     in_order = {label: sorted(labels[label]) for label in sorted(labels)}
@@ -262,18 +264,20 @@ def bad_pattern(folder, path_pattern, fault):
     )
 
 
-def check_sides(sides):
-    """Raise WavspecError if the pattern's group `split` has values that are not in SIDES.
+def check_splits(splits):
+    """Raise WavspecError if the pattern's group `split` has values that are not in SPLIT_NAMES.
 
     Args:
-        sides: {value of the group, or None: path of a clip}.
+        splits: {value of the group, or None: path of a clip}.
     """
-    unknown = {side: path for side, path in sides.items() if side and side.lower() not in SIDES}
+    unknown = {
+        name: path for name, path in splits.items() if name and name.lower() not in SPLIT_NAMES
+    }
     if unknown:
-        side, path = min(unknown.items())
+        name, path = min(unknown.items())
         raise WavspecError(
-            f"config key 'path_pattern': the group 'split' is {side!r} in {path!r}. "
-            f"It can be {', '.join(SIDES)}, in upper or lower case, or empty. "
+            f"config key 'path_pattern': the group 'split' is {name!r} in {path!r}. "
+            f"It can be {', '.join(SPLIT_NAMES)}, in upper or lower case, or empty. "
             "For example, path_pattern: '(?P<split>train|test)/(?P<label>[^/]+)/[^/]+\\.wav'"
         )
 

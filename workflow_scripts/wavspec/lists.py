@@ -17,42 +17,40 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_lists(dataset):
-    """Return {"validation" or "testing": bytes} of the lists in the folder `dataset`.
+    """Return {"validation" or "testing": bytes} of the lists of the dataset.
+
+    They are in the folder `dataset` or, if this is named `audio`, in the folder above.
 
     Raises:
         WavspecError: a list cannot be read.
     """
-    files = {side: Path(dataset, name) for side, name in LISTS.items()}
+    folder = Path(os.path.abspath(dataset))
+    if folder.name == "audio" and not any((folder / name).is_file() for name in LISTS.values()):
+        folder = folder.parent
     contents = {}
-    for side, file in files.items():
-        with reading(file):
-            if file.is_file():
-                contents[side] = file.read_bytes()
+    for split, name in LISTS.items():
+        with reading(folder / name):
+            if (folder / name).is_file():
+                contents[split] = (folder / name).read_bytes()
     return contents
 
 
 def clips_in(contents, paths):
     """Return the clips in the lists, and warnings about the lists.
 
-    A line and a path refer to the same clip if they differ only in a leading `./`, in slashes and
-    backslashes, in spaces at the ends, or in the Unicode form of letters such as é.
+    A line and a path refer to the same clip if they differ only in a leading `./` or `audio/`, in
+    slashes and backslashes, in spaces at the ends, or in the Unicode form of letters such as é.
 
     Args:
         contents: see `read_lists`.
         paths: collection of the clips' paths below the dataset.
 
     Returns:
-        ({path: side}, list of warnings in words). No paths if there is only one list.
+        ({path: split}, list of warnings in words).
     """
-    if not contents:
-        return {}, []
-    if len(contents) == 1:
-        [side] = contents
-        [other] = LISTS.keys() - contents.keys()
-        return {}, [f"{LISTS[side]} is ignored, because the dataset has no {LISTS[other]}"]
-    paths_by_form = {normal_form(path): path for path in paths}
+    paths_by_form = {normal_form(path): path for path in paths} if contents else {}
     listed, warnings, twice = {}, [], set()
-    for side, content in contents.items():
+    for split, content in contents.items():
         lines = lines_of(content)
         # An exact match comes first: two paths can have the same form.
         found = {
@@ -61,13 +59,13 @@ def clips_in(contents, paths):
         missing = [line for line, path in found.items() if path is None]
         if missing:
             warnings.append(
-                f"{LISTS[side]} has {len(found)} clips, {len(missing)} of them not in the "
+                f"{LISTS[split]} has {len(found)} clips, {len(missing)} of them not in the "
                 f"dataset, such as {min(missing)!a}"
             )
         clips = set(found.values()) - {None}
         twice |= clips & listed.keys()
-        listed |= dict.fromkeys(clips, side)
-    if not listed:
+        listed |= dict.fromkeys(clips, split)
+    if contents and not listed:
         warnings.append("no clip of the dataset is in the lists: they are ignored")
     if twice:
         warnings.append(
@@ -84,5 +82,5 @@ def lines_of(content):
 
 
 def normal_form(path):
-    path = os.path.normpath(path.strip().replace("\\", "/"))
+    path = os.path.normpath(path.strip().replace("\\", "/")).removeprefix("audio/")
     return unicodedata.normalize("NFC", path)

@@ -1,14 +1,12 @@
 """Parts of the summary of a run: the split, how to load the results, and errors without them."""
 
+import json
+
+from .dataset import SPLITS
 from .errors import WavspecError
 from .front_end import EXAMPLE_SHAPE
+from .split_checks import counted, warn_of_speakers
 
-SIDES_IN_ORDER = {
-    "training": "training",
-    "validation": "validation",
-    "testing": "testing",
-    "": "in no split",
-}
 # Settings that make clips valid, by the reason why they are invalid.
 CURES = {
     "too short": "Too short: set `short_clips: pad` to append zeros to short clips.",
@@ -17,38 +15,24 @@ CURES = {
 }
 
 
-def sides_in_words(rows):
-    """Return lines with the number of valid clips and speakers of each side, and what is missing.
+def split_summary(clips):
+    """Return lines with the number of valid clips and speakers in each split.
 
     Args:
-        rows: DataFrame of the rows of the spectrograms with the columns `file_name`, `label`,
-            `valid` (bool), `speaker` and `split` (blank for clips without a side).
+        clips: DataFrame of all clips with the columns path, label, valid (bool), speaker and split.
     """
-    clips = rows[rows.valid].drop_duplicates("file_name")
-    counts = clips.groupby("split").agg(clips=("label", "size"), speakers=("speaker", "nunique"))
+    valid = clips[clips.valid]
+    counts = valid.groupby("split").size()
+    speakers = valid[valid.speaker != ""].groupby("split").speaker.nunique()
     parts = [
-        f"{counts.clips[side]} {words} ({counted(counts.speakers[side], 'speaker')})"
-        for side, words in SIDES_IN_ORDER.items()
-        if side in counts.index
+        f"{counts.get(split, 0)} {split}"
+        + (f" ({counted(speakers[split], 'speaker')})" if split in speakers else "")
+        for split in SPLITS
     ]
-    lines = [f"Split of the valid clips: {', '.join(parts)}"]
-    words = clips[clips.split != ""]
-    of_label = words.groupby(["label", "split"]).size().unstack(fill_value=0)
-    gaps = []
-    for side in list(SIDES_IN_ORDER)[:3]:
-        if side not in of_label:
-            gaps.append(f"none for {side}")
-        elif (missing := of_label.index[of_label[side] == 0]).size:
-            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            gaps.append(f"none for {side} of {', '.join(missing[:5])}{more}")
-    if gaps:
-        needed = "The classifier needs valid clips of each label in each split. There are"
-        lines.append(f"{needed} {'; '.join(gaps)}. Add speakers, or set larger shares in `split`.")
-    return "\n".join(lines)
-
-
-def counted(count, noun):
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    parts += [f"{counts['']} in no split"] if "" in counts else []
+    divided = clips[clips.split != ""]
+    promise = [] if warn_of_speakers(divided) else ["No speaker is in two splits."]
+    return [f"Split of the valid clips: {', '.join(parts)}", *promise]
 
 
 def loading_lines(results):
@@ -60,13 +44,15 @@ def loading_lines(results):
     Args:
         results: the folder of the results.
     """
-    spectrograms, clips, split = (
-        f"{results}/{name}" for name in ("wavfile_spec.dat", "wavfile_df.csv", "wavfile_split.csv")
+    array, clips, split = (
+        json.dumps(f"{results}/{name}", ensure_ascii=False)
+        for name in ("wavfile_spec.dat", "wavfile_df.csv", "wavfile_split.csv")
     )
     return f"""\
-audio = np.fromfile({spectrograms!r}).reshape({(-1, *EXAMPLE_SHAPE)})
-df = pd.read_csv({clips!r}, index_col=0, dtype={{"label": str}}, keep_default_na=False)
-df = df.join(pd.read_csv({split!r}, index_col=0, dtype={{"speaker": str}}, keep_default_na=False))
+audio = np.memmap({array}, mode="r", dtype=float).reshape({(-1, *EXAMPLE_SHAPE)})
+text = {{"dtype": {{"label": str, "speaker": str}}, "keep_default_na": False}}
+df = pd.read_csv({clips}, index_col=0, **text)
+df = df.join(pd.read_csv({split}, index_col=0, **text))
 """
 
 
@@ -74,11 +60,11 @@ def check_some_valid(rows):
     """Raise WavspecError if no clip is valid, with the reasons and what to set.
 
     Args:
-        rows: DataFrame with the columns `file_name`, `valid` (bool), `reason` and `detail`.
+        rows: DataFrame with the columns `file_name`, `valid` (bool), `reason`, `detail`, `example`.
     """
     if rows.valid.any():
         return
-    clips = rows.drop_duplicates("file_name")
+    clips = rows[rows.example == "0"]
     lines = [f"None of {len(clips)} clips is valid:"]
     for reason, count in clips.reason.value_counts().items():
         example = clips[clips.reason == reason].iloc[0]

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..dataset import BACKGROUND_NOISE as BACKGROUND
+from ..dataset import SPLITS as SIDES
 from ..errors import WavspecError
-from ..split import side_by_rule
+from ..split import split_by_hash
 
-SIDES = ("training", "validation", "testing")
 SHAPES = {"spectrograms": (96, 64), "embeddings": (128,)}
-BACKGROUND = "_background_noise_"  # the label of recordings without words
 UNKNOWN = "_unknown_"
 SILENCE = "_silence_"
 
@@ -137,7 +137,7 @@ def assign_targets(clips, words, percentages, seed):
         check_words(words, clips.label)
         background = clips.label == BACKGROUND
         clips.loc[background, "split"] = [
-            side_by_rule(f"{os.path.basename(file_name)} {example}", **percentages)
+            split_by_hash(f"{os.path.basename(file_name)} {example}", **percentages)
             for file_name, example in zip(
                 clips.file_name[background], clips.example[background], strict=True
             )
