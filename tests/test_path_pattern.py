@@ -1,4 +1,4 @@
-"""`path_pattern`: which files are clips, their labels, speakers and sides."""
+"""`path_pattern`: which files are clips, their labels, speakers and splits."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
-from test_split import make_files, sides_in
+from test_split import make_files, split_in
 from wavs import make_dataset
 from wavspec.dataset import (
     PATH_PATTERN,
@@ -51,18 +51,18 @@ ROWS = list(rows_of_the_page())
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_the_patterns_of_the_page(tmp_path, row):
-    _, paths, patterns, labels, speakers, sides = row
+    _, paths, patterns, labels, speakers, splits = row
     dataset = make_files(tmp_path / "dataset", [*paths, "README.md", ".trash/yes/0.wav"])
     assert len(paths) == len(labels) and len(speakers) in (0, len(paths))
     found = labels_of(dataset, *patterns)
     assert {path: label for label in found for path in found[label]} == dict(
         zip(paths, labels, strict=True)
     )
-    rows, _ = sides_in(dataset, *patterns)
+    rows, _ = split_in(dataset, *patterns)
     for path, speaker in zip(paths, speakers, strict=False):
         assert rows.speaker[path] == speaker
-    for path, side in zip(paths, sides, strict=False):
-        assert side == " " or rows.split[path] == side
+    for path, split in zip(paths, splits, strict=False):
+        assert split == " " or rows.split[path] == split
 
 
 def test_the_page_has_all_its_rows():

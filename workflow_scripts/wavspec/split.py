@@ -183,7 +183,7 @@ def fitting_shares(names, shares, needed):
         needed: list of `validation`, `testing` or both.
 
     Returns:
-        Dictionary as `shares`, or None if there are too few names.
+        Dictionary as `shares`, or None if there are too few names, or some within one percent.
     """
     names = set(names)
     if {split_by_hash(name, **shares) for name in names} >= {"training", *needed}:
@@ -191,7 +191,7 @@ def fitting_shares(names, shares, needed):
     # The number of names below each percentage.
     below = np.searchsorted(sorted(map(percentage_of, names)), range(100))
     fits = []
-    for validation in range(1, 99) if "validation" in needed else [0]:
+    for validation in range(1, 100) if "validation" in needed else [0]:
         for testing in range(1, 100 - validation) if "testing" in needed else [0]:
             first, second = below[validation], below[validation + testing]
             sizes = {

@@ -34,7 +34,7 @@ def shared_speakers(table):
     return counts[(counts > 0).sum(axis=1) > 1]
 
 
-def testing_speakers(table):
+def speakers_in_testing(table):
     """Return in words how many testing speakers are also in training."""
     tested = table[table.split == "testing"].speaker
     speakers = set(tested) - {""}
