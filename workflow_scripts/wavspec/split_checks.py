@@ -4,7 +4,6 @@ The functions take a DataFrame of clips, or of rows of the array, with the text 
 `wavfile_split.csv`: speaker (blank if unknown) and split (blank for clips in no split).
 """
 
-import numpy as np
 import pandas as pd
 
 from .dataset import SPLITS
@@ -29,7 +28,7 @@ def shared_speakers(table):
     Returns:
         DataFrame with the index speaker and the columns of SPLITS: numbers of rows in each.
     """
-    known = table[(table.speaker != "") & (table.split != "")]
+    known = table[table.speaker != ""]
     counts = pd.crosstab(known.speaker, known.split).reindex(columns=SPLITS, fill_value=0)
     return counts[(counts > 0).sum(axis=1) > 1]
 
@@ -88,9 +87,9 @@ def warn_of_speakers(clips):
             "SPEAKER_nohash_NUMBER.wav, or add a group 'speaker' to path_pattern"
         )
     lonely = ~speakers.duplicated(keep=False)
-    # Something can stand before the speaker in all names, or in those of one label.
+    # By label, because something can stand before the speaker in the names of one label alone.
     in_label = lonely.groupby(clips.label).transform("mean")
-    hidden = clips.loc[lonely.index[lonely & (np.maximum(in_label, lonely.mean()) > 0.9)]]
+    hidden = clips.loc[lonely.index[lonely & (in_label > 0.9)]]
     if len(hidden) >= FEW_CLIPS:
         warnings.append(
             f"{len(hidden)} of {len(clips)} clips, such as {hidden.path.iloc[0]!r}, are the only "
