@@ -202,7 +202,7 @@ def test_results_that_cannot_be_written(workflow):
 
 
 def test_results_inside_the_dataset(workflow):
-    workflow.results = workflow.dataset / "no" / "results"
+    workflow.results = workflow.dataset / "results"
     workflow.snakemake()
     assert workflow.outputs() == workflow.expected()
     assert workflow.planned() == set()

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 from test_split import make_files, split_in
 from wavs import make_dataset
+from wavspec.clip import file_name_of, label_in
 from wavspec.dataset import (
     PATH_PATTERN,
     READ_AS_MISSING,
-    Clip,
-    clip_at,
     compiled,
-    file_name_of,
+    file_state,
     find_clips,
-    label_in,
     leads_to_folder,
     matched,
 )
@@ -66,8 +64,8 @@ def test_the_patterns_of_the_page(tmp_path, row):
 
 
 def test_the_page_has_all_its_rows():
-    assert len(ROWS) == 20
-    assert sum(bool(row[5]) for row in ROWS) == 4
+    assert len(ROWS) == 23
+    assert sum(bool(row[5]) for row in ROWS) == 6
 
 
 def test_the_default_is_the_same_everywhere():
@@ -118,14 +116,19 @@ def test_other_endings_are_clips_if_the_pattern_names_them(tmp_path):
     )
     found = find_clips(os.fspath(dataset), r"(?P<label>[^/]+)/\d\.(flac|ogg)")
     assert [clip.path for clip in found.labels["a"]] == ["a/1.flac", "a/3.OGG"]
-    [warning] = found.warnings
+    warning, _ = found.warnings
     assert "1 .wav, 2 .mp3, such as 'a/2.wav'" in warning and "path_pattern" in warning
+    left_out = dict(found.left_out)
+    assert list(left_out) == ["a/2.wav", "a/4.mp3", "a/5.MP3"]
+    assert set(left_out.values()) == {"path_pattern does not match"}
 
 
-def test_a_converted_file_is_not_told(tmp_path):
+def test_a_converted_file_is_not_left_out(tmp_path):
     files = ["a/1.m4a", "a/1.wav", "a/2.m4a", "b/2.wav"]
-    [warning] = find_clips(os.fspath(make_files(tmp_path, files))).warnings
-    assert "cannot read are left out: 1 .m4a, such as 'a/2.m4a'." in warning
+    found = find_clips(os.fspath(make_files(tmp_path, files)))
+    [warning] = found.warnings
+    assert "libsndfile cannot read: 1 .m4a, such as 'a/2.m4a'." in warning
+    assert found.left_out == [("a/2.m4a", "libsndfile cannot read it")]
 
 
 @pytest.mark.parametrize(
@@ -141,9 +144,12 @@ def test_a_pattern_that_cannot_be_used_is_refused(tmp_path, pattern, fault):
     with pytest.raises(WavspecError) as error:
         find_clips(os.fspath(dataset), pattern)
     assert f"config key 'path_pattern': '{pattern}' {fault}" in str(error.value)
-    assert "such as 'yes/1.flac'" in str(error.value)
     [example] = re.findall("path_pattern: '(.*?)'", str(error.value))
-    assert labels_of(dataset, example) == {"yes": ["yes/1.flac"]}
+    if "matches no file" in fault:
+        assert "such as 'yes/1.flac'" in str(error.value)
+        assert labels_of(dataset, example) == {"yes": ["yes/1.flac"]}
+    else:
+        assert example == PATH_PATTERN
 
 
 def test_only_a_folder_that_is_called_like_audio_is_taken_for_a_clip(tmp_path):
@@ -168,14 +174,14 @@ class Unreachable:
 
 @pytest.mark.parametrize("number", [errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR])
 def test_a_link_that_leads_nowhere_is_the_clips_fault(number):
-    assert clip_at(Unreachable(number), "yes/1.wav") == Clip("yes/1.wav", "", "")
+    assert file_state(Unreachable(number)) == ("", "")
     assert not leads_to_folder(Unreachable(number), match=True)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT])
 def test_a_fault_of_the_machine_is_not(number):
     with pytest.raises(OSError, match="yes"):
-        clip_at(Unreachable(number), "yes/1.wav")
+        file_state(Unreachable(number))
     with pytest.raises(OSError, match="yes"):
         leads_to_folder(Unreachable(number), match=True)
 
@@ -215,42 +221,21 @@ def test_a_side_that_is_none_is_refused(tmp_path):
 
 
 def test_hidden_things_are_not_clips(tmp_path):
-    hidden = [
+    in_hidden_folders = [
         *(".ipynb_checkpoints/a.wav", ".Trash-1000/files/a.wav", ".git/annex/objects/xx/K/K.wav"),
-        *("yes/._a.wav", "__MACOSX/yes/a.wav", "$RECYCLE.BIN/a.wav", "$Recycle.Bin/a.flac"),
+        *("__MACOSX/yes/a.wav", "$RECYCLE.BIN/a.wav", "$Recycle.Bin/a.flac", "#recycle/yes/b.wav"),
         *("yes/@eaDir/a.wav/SYNOAUDIO.wav", "System Volume Information/a.wav", "lost+found/a.wav"),
-        "#recycle/yes/b.wav",
     ]
     others = [".git/config", "yes/.DS_Store", "__MACOSX/notes.txt"]
-    dataset = make_files(tmp_path, ["yes/a.wav", *hidden, *others])
-    found = find_clips(os.fspath(dataset))
-    assert labels_of(dataset) == {"yes": ["yes/a.wav"]}
-    [warning] = found.warnings
-    assert f"{len(hidden)} audio files, such as {min(hidden)!r}" in warning
-
-
-def test_one_hidden_file_is_told_in_the_singular(tmp_path):
-    [warning] = find_clips(os.fspath(make_files(tmp_path, ["no/1.wav", "no/.1.wav"]))).warnings
-    assert warning.endswith("are left out: 1 audio file, such as 'no/.1.wav'")
-
-
-def test_hidden_things_without_audio_are_not_told(tmp_path):
-    dataset = make_files(tmp_path, ["yes/a.wav", ".git/config", "yes/.DS_Store"])
-    assert find_clips(os.fspath(dataset)).warnings == []
-
-
-def test_hidden_folders_without_end_are_not_all_looked_into(tmp_path, monkeypatch):
-    monkeypatch.setattr("wavspec.dataset.HIDDEN_FOLDERS", 3)
-    dataset = make_files(tmp_path, ["yes/a.wav", *(f".git/{n}/a.wav" for n in range(5))])
-    [warning] = find_clips(os.fspath(dataset)).warnings
-    assert "at least 2 audio files" in warning
-
-
-def test_a_hidden_folder_that_cannot_be_listed_is_no_error(tmp_path):
-    dataset = make_files(tmp_path, ["yes/a.wav", "lost+found/b.wav"])
+    hidden = ["no/.b.wav", "yes/._a.wav"]
+    clips = ["yes/a.wav", "no/a.wav"]
+    dataset = make_files(tmp_path, [*clips, *in_hidden_folders, *others, *hidden])
     (dataset / "lost+found").chmod(0)
-    assert labels_of(dataset) == {"yes": ["yes/a.wav"]}
+    found = find_clips(os.fspath(dataset))
     (dataset / "lost+found").chmod(0o700)
+    assert labels_of(dataset) == {"no": ["no/a.wav"], "yes": ["yes/a.wav"]}
+    assert found.warnings == ["left out: hidden files: 2 .wav, such as 'no/.b.wav'"]
+    assert found.left_out == [(path, "hidden") for path in hidden]
 
 
 def test_a_dataset_in_a_hidden_folder(tmp_path):
@@ -258,12 +243,69 @@ def test_a_dataset_in_a_hidden_folder(tmp_path):
     assert labels_of(dataset) == {"no": ["no/0.wav"]}
 
 
-def test_labels_that_look_like_missing_values_are_told(tmp_path):
+def test_labels_that_look_like_missing_values_are_named(tmp_path):
     assert READ_AS_MISSING == STR_NA_VALUES  # of pandas
     found = find_clips(os.fspath(make_files(tmp_path, ["nan/1.wav", "no/1.wav"])))
     assert list(found.labels) == ["nan", "no"]
     [warning] = found.warnings
     assert "'nan'" in warning and "keep_default_na=False" in warning
+
+
+def warnings_of(folder, *paths):
+    return find_clips(os.fspath(make_files(folder, paths))).warnings
+
+
+def test_labels_that_are_nearly_the_same_are_named(tmp_path):
+    labels = ["Yes", "yes", "yes ", "f\u00fcr", "fu\u0308r", "two words", "twowords", "no"]
+    [warning] = warnings_of(tmp_path, *(f"{label}/1.wav" for label in labels))
+    assert warning == (
+        "labels that differ only in case, spaces or Unicode form: 'Yes', 'yes', 'yes '; "
+        "'fu\\u0308r', 'f\u00fcr'; 'two words', 'twowords'"
+    )
+
+
+def test_a_label_in_several_folders_is_named(tmp_path):
+    paths = ["old/yes/1.wav", "new/yes/1.wav", "yes/1.wav", "old/no/1.wav", "new/no/1.wav"]
+    assert warnings_of(tmp_path, *paths, "old/up/1.wav") == [
+        "the label 'no' (and 1 more) is in 2 folders, such as 'new/no' and 'old/no'"
+    ]
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["train/yes/1.wav", "test/yes/2.wav", "train/no/1.wav"],
+        ["yes/1.wav", "Test/yes/2.wav", "no/1.wav"],
+        ["data/train/audio/yes/1.wav", "data/val/audio/yes/1.wav", "no/1.wav"],
+    ],
+)
+def test_a_label_in_folders_for_the_splits_is_usual(tmp_path, paths):
+    assert warnings_of(tmp_path, *paths) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "label", "labels"),
+    [
+        (["audio/dog-1.wav", "audio/cat-2.wav", "readme.txt"], "'audio'", ["cat", "dog"]),
+        (["fold1/dog.1.flac.wav", "fold2/cat.2.wav"], "'fold1' (and 1 more)", ["cat", "dog"]),
+        (["FSD50K.dev_audio/7.wav", "FSD50K.eval_audio/8.wav"], "(and 1 more)", ["7", "8"]),
+        (["yes/Audio/1.wav", "no/Audio/2.wav"], "'Audio'", ["no", "yes"]),
+        (["training-a/a0001.wav", "training-b/b0001.wav"], "'training-a'", ["a0001", "b0001"]),
+        (["speech/a_1.wav", "speech/b_1.wav"], "'speech'", ["a", "b"]),
+    ],
+)
+def test_labels_that_are_folders_for_any_files_are_named(tmp_path, paths, label, labels):
+    """The suggested pattern works, and the warning names a table in the dataset."""
+    warning, *_ = warnings_of(tmp_path, *paths, "meta/labels.csv")
+    assert f"{label} " in warning and "'meta/labels.csv'" in warning
+    [pattern] = re.findall(r"path_pattern, such as '(.*?)';", warning)
+    assert sorted(labels_of(tmp_path, pattern)) == labels
+
+
+def test_labels_that_are_words_are_not_taken_for_folders(tmp_path):
+    words = ["data_point", "wave", "trainer", "evaluate", "test tone", "set", "on", "_test"]
+    found = find_clips(os.fspath(make_files(tmp_path, [f"{word}/1.wav" for word in words])))
+    assert [line for line in found.warnings if "folder" in line] == []
 
 
 @given(names)

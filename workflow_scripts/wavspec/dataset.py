@@ -1,10 +1,10 @@
 """Finding the clips of the dataset, and the labels and splits in their paths."""
 
 import errno
-import itertools
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from typing import NamedTuple
 
@@ -28,14 +28,23 @@ AUDIO = {
 }
 # Those that libsndfile cannot read.
 UNREADABLE = {".aac", ".m4a", ".webm", ".wma"}
+TABLES = {".csv", ".tsv"}
 # Folders of macOS, Windows, Linux and NAS systems, in lower case, with copies, deleted files and
 # metadata.
 SYSTEM_FOLDERS = {
     *("__macosx", "$recycle.bin", "system volume information", "lost+found"),
     *("@eadir", "@recycle", "#recycle"),
 }
-# The most hidden folders to search: a git-annex repository can have millions.
-HIDDEN_FOLDERS = 5000
+# Names of folders that hold files of any class, such as `audio`, `FSD50K.dev_audio` or `fold1`.
+STORAGE = re.compile(
+    r"(.*[._-])?(audio|clips|wavs?|data|recordings)|"
+    rf"({'|'.join([*SPLIT_NAMES, 'fold'])})[._-]?(\d+|[a-z])?",
+    re.IGNORECASE,
+)
+# Patterns for two layouts with such folders: the label is the name of the folder above, or the
+# beginning of the file's name.
+FOLDER_ABOVE = r"(.*/)?(?P<label>[^/]+)/[^/]+/[^/]+\."
+START_OF_NAME = r"(.*/)?(?P<label>[^/._-]+)[^/]*\."
 # What pandas.read_csv reads as a missing value by default.
 READ_AS_MISSING = {
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -52,10 +61,14 @@ FORBIDDEN = {errno.EACCES, errno.EPERM}
 
 
 class Dataset(NamedTuple):
-    """The result of one walk of the dataset."""
+    """The clips of the dataset, and what to know about them."""
 
     labels: dict  # {label: [Clip, ...]}, both in row order
     warnings: list  # lines about what was left out, and about unusual labels
+    left_out: list  # (path, reason) of each audio file that is not a clip, sorted
+    # {name: [text of each clip, in row order]} of the further columns of a clips table, among them
+    # `speaker` and `split` (training, validation, testing or blank) if the table has them.
+    columns: dict
 
 
 class Folder(NamedTuple):
@@ -64,7 +77,7 @@ class Folder(NamedTuple):
     subfolders: list  # (path, (device, inode)) of each
     clips: list  # (re.Match of the pattern, Clip) of each
     unmatched: list  # paths of other files
-    hidden: list  # paths of files and folders that are not part of the dataset
+    hidden: list  # paths of audio files with a leading dot
 
 
 def find_clips(folder, path_pattern=PATH_PATTERN):
@@ -83,29 +96,24 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
         WavspecError: the folder does not exist, a folder cannot be listed, the pattern is invalid
             or matches no file, or a name cannot be stored in a CSV file or a chunk's name.
     """
-    if not os.path.isdir(folder):
-        raise WavspecError(
-            f"config key 'dataset': {folder!r} is not a folder that exists. "
-            "Set it to a folder that contains a folder of WAV files for each label."
-        )
-    if UNWRITABLE.search(os.path.abspath(folder)):
-        raise WavspecError(
-            f"config key 'dataset': {folder!r} has control characters, or bytes that are not "
-            "UTF-8. Rename this folder"
-        )
+    check_folder(folder)
     try:
         pattern = compiled(path_pattern)
     except re.error as error:
-        raise bad_pattern(folder, path_pattern, f"is not a regular expression: {error}") from error
+        raise bad_pattern(path_pattern, f"is not a regular expression: {error}") from error
     if "label" not in pattern.groupindex:
-        raise bad_pattern(folder, path_pattern, "has no group (?P<label>...)")
+        raise bad_pattern(path_pattern, "has no group (?P<label>...)")
     own_name = os.path.basename(os.path.abspath(folder))
-    labels, splits, unmatched, hidden = {}, {}, [], []
+    by_folder = path_pattern.startswith(PATH_PATTERN.removesuffix("wav"))
+    labels, folders, splits, unmatched, hidden = {}, {}, {}, [], []
     for found in walk(folder, pattern):
         for match, clip in found.clips:
-            labels.setdefault(match["label"] or own_name, []).append(clip)
+            label = match["label"] or own_name
+            labels.setdefault(label, []).append(clip)
             if "split" in pattern.groupindex:
                 splits.setdefault(match["split"], clip.path)
+        if found.clips and by_folder:  # then all clips of a folder have the same label
+            folders.setdefault(label, []).append(os.path.dirname(clip.path))
         unmatched += found.unmatched
         hidden += found.hidden
     if not labels:
@@ -114,7 +122,30 @@ def find_clips(folder, path_pattern=PATH_PATTERN):
     check_names(labels)
     # Python orders strings by code point, which is the order of their UTF-8 bytes.
     in_order = {label: sorted(labels[label]) for label in sorted(labels)}
-    return Dataset(in_order, warnings_about(folder, in_order, unmatched, hidden))
+    left_out, warnings = files_left_out(in_order, unmatched, hidden)
+    tables = [path for path in unmatched if has_ending_in(TABLES, path)]
+    warnings += [
+        *warn_of_storage(in_order, min(tables, default="")),
+        *warn_of_folders(folders),
+        *warn_of_labels(in_order),
+    ]
+    return Dataset(in_order, warnings, left_out, {})
+
+
+def check_folder(folder):
+    """Raise WavspecError if the dataset's `folder` does not exist, or if its path is unwritable."""
+    if not os.path.isdir(folder):
+        raise WavspecError(
+            f"config key 'dataset': {folder!r} is not a folder that exists. {SET_DATASET}"
+        )
+    if UNWRITABLE.search(os.path.abspath(folder)):
+        raise WavspecError(
+            f"config key 'dataset': {folder!r} has control characters, or bytes that are not "
+            "UTF-8. Rename this folder"
+        )
+
+
+SET_DATASET = "Set it to a folder that contains a folder of WAV files for each label."
 
 
 def compiled(path_pattern):
@@ -163,20 +194,20 @@ def list_folder(dataset, folder, pattern):
             for entry in entries:
                 path = above + entry.name
                 if entry.name.startswith("."):
-                    found.hidden.append(path)
+                    if is_audio(path):
+                        found.hidden.append(path)
                     continue
                 match = matched(pattern, path)
                 is_folder = leads_to_folder(entry, match)
                 if is_folder:
                     if entry.name.lower() in SYSTEM_FOLDERS:
-                        found.hidden.append(path)
                         continue
                     status = entry.stat()
                     found.subfolders.append((path, (status.st_dev, status.st_ino)))
                     # A folder is a clip (an invalid one) only if it is named like an audio file.
                     match = match if is_audio(path) else None
                 if match:
-                    found.clips.append((match, clip_at(entry, path)))
+                    found.clips.append((match, Clip(path, *file_state(entry))))
                 elif not is_folder:
                     found.unmatched.append(path)
     except OSError as error:
@@ -195,18 +226,23 @@ def leads_to_folder(entry, match):
         raise
 
 
-def clip_at(entry, path):
+def file_state(file):
+    """Return size in bytes and mtime in ns of `file`, blank if it is no regular, readable file.
+
+    Args:
+        file: path or os.DirEntry.
+    """
     try:
-        status = entry.stat()
+        status = os.stat(file) if isinstance(file, str) else file.stat()
     except OSError as error:
         if error.errno in LEADS_NOWHERE | FORBIDDEN:
-            return Clip(path, "", "")
+            return "", ""
         raise
     # Granting permission must count as a change of the clip.
-    may_read = status.st_mode & 0o444 == 0o444 or os.access(entry.path, os.R_OK)
+    may_read = status.st_mode & 0o444 == 0o444 or os.access(file, os.R_OK)
     if not (stat.S_ISREG(status.st_mode) and may_read):
-        return Clip(path, "", "")
-    return Clip(path, status.st_size, status.st_mtime_ns)
+        return "", ""
+    return status.st_size, status.st_mtime_ns
 
 
 def is_audio(path):
@@ -225,11 +261,10 @@ def no_clips(folder, path_pattern, audio):
     """
     if not audio:
         return WavspecError(
-            f"config key 'dataset': there is no audio file in {folder!r}. "
-            "Set it to a folder that contains a folder of WAV files for each label."
+            f"config key 'dataset': there is no audio file in {folder!r}. {SET_DATASET}"
         )
     if path_pattern != PATH_PATTERN:
-        return bad_pattern(folder, path_pattern, f"matches no file of the dataset {folder!r}")
+        return bad_pattern(path_pattern, f"matches no file of the dataset {folder!r}", audio)
     stem, ending = os.path.splitext(audio[0])
     if has_ending_in(UNREADABLE, audio[0]):
         cure = f"Convert them to WAV, for example: ffmpeg -i {audio[0]!r} {f'{stem}.wav'!r}"
@@ -248,13 +283,10 @@ def counted(audio):
     return f"{counts}, such as {audio[0]!r}"
 
 
-def bad_pattern(folder, path_pattern, fault):
-    """Return the WavspecError for `path_pattern`, with a path that it does not match."""
-    unmatched = (path for found in walk(folder, re.compile("(?!)")) for path in found.unmatched)
-    readable = (
-        path for path in unmatched if is_audio(path) and not has_ending_in(UNREADABLE, path)
-    )
-    path = min(readable, default="LABEL/SPEAKER_nohash_0.wav")
+def bad_pattern(path_pattern, fault, audio=()):
+    """Return the WavspecError for `path_pattern`, with one of the paths `audio` as an example."""
+    readable = (path for path in audio if not has_ending_in(UNREADABLE, path))
+    path = next(readable, "LABEL/SPEAKER_nohash_0.wav")
     example = PATH_PATTERN.removesuffix(".wav") + os.path.splitext(path)[1].lower()
     return WavspecError(
         f"config key 'path_pattern': '{path_pattern}' {fault}. It must match the whole path of a "
@@ -277,9 +309,12 @@ def check_splits(splits):
         name, path = min(unknown.items())
         raise WavspecError(
             f"config key 'path_pattern': the group 'split' is {name!r} in {path!r}. "
-            f"It can be {', '.join(SPLIT_NAMES)}, in upper or lower case, or empty. "
+            f"It can be {ALLOWED_SPLITS}. "
             "For example, path_pattern: '(?P<split>train|test)/(?P<label>[^/]+)/[^/]+\\.wav'"
         )
+
+
+ALLOWED_SPLITS = f"{', '.join(SPLIT_NAMES)}, in upper or lower case, or empty"
 
 
 def check_names(labels):
@@ -290,7 +325,9 @@ def check_names(labels):
         if UNWRITABLE.search(clip.path)
     ]
     for label in labels:
-        if PERIODIC.search(file_name_of(label)):
+        if UNWRITABLE.search(label):
+            refused.append(f"label {label!r}: control characters or bytes that are not UTF-8")
+        elif PERIODIC.search(file_name_of(label)):
             refused.append(f"label {label!r}: Snakemake rejects the same letters 20 times in a row")
         elif len(os.fsencode(file_name_of(label))) > LONGEST_NAME:
             refused.append(
@@ -301,31 +338,27 @@ def check_names(labels):
         raise WavspecError(f"names in the dataset to change ({len(refused)}):\n  {shown}")
 
 
-def warnings_about(folder, labels, unmatched, hidden):
-    """Return the Dataset's warnings."""
+def files_left_out(labels, unmatched, hidden):
+    """Return a sorted list of (path, reason) of audio files that are not clips, and warnings."""
+    audio = sorted(filter(is_audio, unmatched))
+    others = [path for path in audio if not has_ending_in(UNREADABLE, path)]
+    unreadable = without_a_clip(set(audio).difference(others), labels)
     warnings = []
-    left_out = sorted(filter(is_audio, unmatched))
-    if unmatched := [path for path in left_out if not has_ending_in(UNREADABLE, path)]:
+    if others:
+        warnings.append(f"audio files that path_pattern does not match: {counted(others)}")
+    if unreadable:
         warnings.append(
-            f"audio files that path_pattern does not match are left out: {counted(unmatched)}"
+            f"files that libsndfile cannot read: {counted(unreadable)}. Convert them to WAV, see "
+            "README.md"
         )
-    if unreadable := without_a_clip(set(left_out).difference(unmatched), labels):
-        warnings.append(
-            f"files that libsndfile cannot read are left out: {counted(unreadable)}. Convert them "
-            "to WAV, see README.md"
-        )
-    paths, at_least = hidden_audio(folder, hidden)
-    if paths:
-        warnings.append(
-            f"hidden files and folders, and those of operating systems, are left out: {at_least}"
-            f"{len(paths)} audio file{'s' * (len(paths) > 1)}, such as {min(paths)!r}"
-        )
-    if missing := sorted(READ_AS_MISSING & labels.keys()):
-        warnings.append(
-            f"pd.read_csv reads labels such as {missing[0]!r} as missing values. Load the tables "
-            "with keep_default_na=False, as in README.md and summary.txt"
-        )
-    return warnings
+    if hidden:
+        warnings.append(f"hidden files: {counted(sorted(hidden))}")
+    reasons = {
+        **dict.fromkeys(others, "path_pattern does not match"),
+        **dict.fromkeys(unreadable, "libsndfile cannot read it"),
+        **dict.fromkeys(hidden, "hidden"),
+    }
+    return sorted(reasons.items()), [f"left out: {line}" for line in warnings]
 
 
 def without_a_clip(paths, labels):
@@ -336,16 +369,79 @@ def without_a_clip(paths, labels):
     return sorted(path for path in paths if os.path.splitext(path)[0] not in clips)
 
 
-def hidden_audio(dataset, hidden):
-    """Return the paths of the audio files among and below the paths `hidden`.
+def warn_of_storage(labels, table):
+    """Return a warning if labels are likely not what was meant, with what to set instead.
 
-    Returns:
-        (list of paths; "", or "at least " if there were too many folders to search).
+    Args:
+        labels: {label: [Clip, ...]}.
+        table: path of a CSV or TSV file in the dataset, or "".
     """
-    paths = [path for path in hidden if is_audio(path)]
-    tops = (os.path.join(dataset, path) for path in hidden)
-    folders = itertools.chain.from_iterable(os.walk(top) for top in tops if not os.path.islink(top))
-    for folder, _, names in itertools.islice(folders, HIDDEN_FOLDERS):
-        below = os.path.relpath(folder, dataset)
-        paths += [os.path.join(below, name) for name in names if is_audio(name)]
-    return paths, "at least " if next(folders, None) else ""
+    storage = list(filter(STORAGE.fullmatch, labels))
+    if not storage and len(labels) > 1:
+        return []
+    label = (storage or list(labels))[0]
+    path = labels[label][0].path
+    pattern = suggested_pattern(path)
+    fault = "looks like the name of a folder, not of a class" if storage else "is the only one"
+    more = f" (and {len(storage) - 1} more)" if len(storage) > 1 else ""
+    here = f", such as {table!r} in the dataset" if table else ""
+    return [
+        f"the label {label!r}{more} {fault}, from paths such as {path!r}. If the labels are "
+        f"elsewhere in the paths, set path_pattern, such as '{pattern}'; if they are in a "
+        f"table{here}, set clips. docs/datasets.md has both for public data sets"
+    ]
+
+
+def suggested_pattern(path):
+    """Return a pattern for clips such as `path`, in a folder whose name is not their label."""
+    ending = os.path.splitext(path)[1][1:].lower()
+    above = os.path.basename(os.path.dirname(os.path.dirname(path)))
+    return (FOLDER_ABOVE if above and not STORAGE.fullmatch(above) else START_OF_NAME) + ending
+
+
+def warn_of_folders(folders):
+    """Return a warning about labels in several folders, unless these are named like splits.
+
+    Args:
+        folders: {label: list of its folders, relative to the dataset}.
+    """
+
+    def without_splits(folder):
+        return tuple(name for name in folder.split("/") if name.lower() not in SPLIT_NAMES)
+
+    several = [label for label in folders if len(set(map(without_splits, folders[label]))) > 1]
+    if not several:
+        return []
+    label = min(several)
+    first, second = sorted(folders[label])[:2]
+    more = f" (and {len(several) - 1} more)" if len(several) > 1 else ""
+    return [
+        f"the label {label!r}{more} is in {len(folders[label])} folders, such as {first!r} and "
+        f"{second!r}"
+    ]
+
+
+def warn_of_labels(labels):
+    """Return warnings about labels that are nearly the same, or that pandas reads as missing."""
+    warnings, forms = [], {}
+    for label in labels:
+        form = "".join(unicodedata.normalize("NFC", label).casefold().split())
+        forms.setdefault(form, []).append(label)
+    similar = [group for group in forms.values() if len(group) > 1]
+    if similar:
+        groups = "; ".join(", ".join(map(distinct_repr, group)) for group in similar[:5])
+        warnings.append(
+            f"labels that differ only in case, spaces or Unicode form: {groups}"
+            f"{f' and {len(similar) - 5} more' if len(similar) > 5 else ''}"
+        )
+    if missing := sorted(READ_AS_MISSING & labels.keys()):
+        warnings.append(
+            f"pd.read_csv reads labels such as {missing[0]!r} as missing values. Load the tables "
+            "with keep_default_na=False, as in README.md and summary.txt"
+        )
+    return warnings
+
+
+def distinct_repr(label):
+    """Return repr(label), with escapes if the label is not in the usual Unicode form."""
+    return repr(label) if unicodedata.is_normalized("NFC", label) else ascii(label)
