@@ -13,6 +13,7 @@ rule catalog:
     params:
         dataset=lambda wildcards: RUN.dataset,
         path_pattern=lambda wildcards: config["path_pattern"],
+        clips=lambda wildcards: RUN.table,
         provenance=RUN.provenance,
     script:
         "../workflow_scripts/catalog.py"

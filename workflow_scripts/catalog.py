@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.job import job
 from wavspec.clip import Clip, file_name_of, new_csv
-from wavspec.dataset import find_clips
+from wavspec.clips_table import dataset_of
 
 LABELS_FIELDS = ["label", "digest", "clips"]
 
@@ -17,7 +17,7 @@ def write_catalogs(clips, names, catalogs, labels):
     and the label's spectrograms job fails.
 
     Args:
-        clips: {label: [Clip, ...]}, see `dataset.find_clips`.
+        clips: {label: [Clip, ...]}, see `dataset.Dataset`.
         names: list of the catalogs' names, `{label}.{digest}`.
         catalogs: list of CSV files to write, one for each label, with Clip's fields as columns.
             Paths are relative to the dataset, so moving it does not change them.
@@ -37,7 +37,8 @@ if "snakemake" in globals():
     with job(snakemake, watched=snakemake.output.catalogs) as outputs:
         catalogs = [Path(catalog) for catalog in snakemake.output.catalogs]
         names = [catalog.stem for catalog in catalogs]
-        dataset = find_clips(snakemake.params.dataset, snakemake.params.path_pattern)
+        params = snakemake.params
+        dataset = dataset_of(params.dataset, params.path_pattern, params.clips)
         write_catalogs(dataset.labels, names, outputs.catalogs, outputs.labels)
         provenance = json.dumps(snakemake.params.provenance)
         Path(outputs.provenance).write_text(provenance, encoding="utf-8")

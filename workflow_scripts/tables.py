@@ -4,9 +4,11 @@ import os
 import textwrap
 from pathlib import Path
 
+import pandas as pd
 from pipeline.digests import digest
 from pipeline.job import job, messages, summarize, warn
 from pipeline.labels import read_rows
+from wavspec.clips_table import columns_by_row, dataset_of
 from wavspec.errors import WavspecError
 from wavspec.lists import LISTS, read_lists
 from wavspec.split import split_of
@@ -29,6 +31,17 @@ def write_tables(rows, clips, invalid):
     """
     rows[CLIPS_COLUMNS].to_csv(clips)
     rows.loc[~rows["valid"], INVALID_COLUMNS].to_csv(invalid, index=False)
+
+
+def write_left_out(left_out, dataset, file):
+    """Write a CSV file of audio files that are not clips: file_name, reason.
+
+    Args:
+        left_out: list of (path below `dataset`, reason).
+    """
+    rows = [(os.path.join(dataset, path), reason) for path, reason in left_out]
+    table = pd.DataFrame(rows, columns=["file_name", "reason"])
+    table.to_csv(file, index=False, errors="backslashreplace")  # names can be bytes, not UTF-8
 
 
 # Warnings about valid clips that are likely worthless, see chunk.TableRow.note.
@@ -98,9 +111,17 @@ if "snakemake" in globals():
         if digest(lists) != params.lists:
             names = " or ".join(LISTS.values())
             raise WavspecError(f"{names} in {params.dataset} changed during the run: run again")
-        split, about_lists = split_of(rows, lists, params.path_pattern, params.split)
+        found = dataset_of(params.dataset, params.path_pattern, params.clips)
+        if digest(found.left_out, found.columns) != params.found:
+            raise WavspecError("the clips table or the dataset changed during the run: run again")
+        write_left_out(found.left_out, params.dataset, outputs.left_out)
+        given = columns_by_row(found, rows)
+        split, about_lists = split_of(
+            rows, lists, params.path_pattern, params.split, given.filter(SPLIT_COLUMNS)
+        )
         rows = rows.join(split)
-        rows[SPLIT_COLUMNS].to_csv(outputs.split)
+        others = given.drop(columns=SPLIT_COLUMNS, errors="ignore")
+        rows[SPLIT_COLUMNS].join(others).to_csv(outputs.split)
         about_split = split_warnings(rows[rows.example == "0"], params.split)
         for warning in (*params.warnings, *about_lists, *about_split, *warnings_about(rows)):
             warn(warning)

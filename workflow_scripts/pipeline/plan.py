@@ -182,13 +182,13 @@ def rerun_reason(label, catalog, changes):
     if digest_in(catalog) == label.digest:
         return "not finished, or deleted"
     try:
-        before = {clip.path: clip for clip in read_catalog(catalog)}
+        before = {(clip.path, clip.start, clip.end): clip for clip in read_catalog(catalog)}
     except WavspecError:
         return "its catalog is damaged"
-    now = {clip.path: clip for clip in label.clips}
+    now = {(clip.path, clip.start, clip.end): clip for clip in label.clips}
     counts = {
         "new": len(now.keys() - before.keys()),
-        "changed": sum(before[path] != now[path] for path in now.keys() & before.keys()),
+        "changed": sum(before[clip] != now[clip] for clip in now.keys() & before.keys()),
         "gone": len(before.keys() - now.keys()),
     }
     changed = [f"{count} {word}" for word, count in counts.items() if count]

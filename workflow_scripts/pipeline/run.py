@@ -9,7 +9,8 @@ from pathlib import Path
 
 from wavspec.chunk import settings_of
 from wavspec.clip import file_name_of
-from wavspec.dataset import find_clips
+from wavspec.clips_table import dataset_of
+from wavspec.dataset import Dataset
 from wavspec.errors import WavspecError
 
 from .digests import digest
@@ -32,8 +33,10 @@ class Run:
     Attributes:
         clips: the number of clips.
         labels: {label as in the names of files: LabelPlan}, in row order.
+        found: the Dataset; empty on a cluster's node.
         warnings: lines about the dataset.
         dataset, results: the folders.
+        table: the clips table, or "".
         settings: the part of the configuration that the spectrograms depend on.
         provenance: the code, versions and settings of the spectrograms.
 
@@ -46,26 +49,28 @@ class Run:
         # demo, demo/ and ./demo are the same folder.
         self.dataset = str(Path(config["dataset"]).expanduser())
         self.results = os.path.normpath(os.path.expanduser(config["results"]))
+        self.table = os.path.expanduser(config["clips"])
         self.settings = settings_of(config)
         self.provenance = {**provenance("spectrograms"), **self.settings}
         self.stamps, self.on_demand = {}, []  # {stage: Stamp}, names of stages
         # Otherwise the garbage collector looks at all clips repeatedly: a quarter of an idle run.
         gc.disable()
-        self.labels, self.warnings = self._find_labels() if is_main else self._decided()
+        self.labels, self.found = self._find_labels() if is_main else self._decided()
+        self.warnings = self.found.warnings
         gc.freeze()
         gc.enable()
         self.clips = sum(len(label.clips) for label in self.labels.values())
 
     def _find_labels(self):
         os.environ[STAMPS_VARIABLE] = "{}"
-        found = find_clips(self.dataset, self.config["path_pattern"])
+        found = dataset_of(self.dataset, self.config["path_pattern"], self.table)
         clips = (clip for clips in found.labels.values() for clip in clips)
         check_results(self.results, self.dataset, clips)
         labels = {
             file_name_of(label): LabelPlan(label_digest(clips, self.settings), clips)
             for label, clips in found.labels.items()
         }
-        return labels, found.warnings
+        return labels, found
 
     def _decided(self):
         with open(f"{self.results}/catalog.csv", encoding="utf-8", newline="") as file:
@@ -73,7 +78,7 @@ class Run:
                 row["label"]: LabelPlan(row["digest"], range(int(row["clips"])))
                 for row in csv.DictReader(file)
             }
-        return labels, []
+        return labels, Dataset({}, [], [], {})
 
     def files(self, pattern):
         """Return the file of each label below the results, in row order."""

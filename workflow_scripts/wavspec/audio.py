@@ -44,7 +44,7 @@ SFE_MALLOC_FAILED = 17  # libsndfile's error code for too little memory
 
 # Errors of opening a file that belong to the file and recur. Others are errors of the machine.
 LASTING = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
-GONE = {errno.ENOENT, errno.ENOTDIR}
+GONE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 NO_FILE = ("", "")  # size and mtime of anything but a regular file
 
 # The common header: 16-bit mono PCM at 16 kHz, in the chunks "fmt " and "data" alone. The
@@ -85,7 +85,7 @@ class InvalidClipError(ValueError):
     """A clip that does not have exactly one example; if long clips are cut, at least one.
 
     Attributes:
-        reason: `too short`, `too long`, `unreadable` or `not finite`.
+        reason: `missing`, `too short`, `too long`, `unreadable` or `not finite`.
         detail: what was found, in words.
         format: the clip's AudioFormat, or None if its header could not be read.
     """
@@ -184,7 +184,8 @@ def open_clip(path, expected):
         if error.errno in GONE and expected not in (None, NO_FILE):
             raise ClipChangedError(path) from error
         if error.errno in LASTING or (error.errno in GONE and expected == NO_FILE):
-            raise InvalidClipError("unreadable", error.strerror) from error
+            reason = "unreadable" if os.path.lexists(path) else "missing"
+            raise InvalidClipError(reason, error.strerror) from error
         raise
 
 
