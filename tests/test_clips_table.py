@@ -7,11 +7,13 @@ import shutil
 
 import pandas as pd
 import pytest
+from pipeline.plan import LabelPlan, rerun_reason
 from pipeline.run import Run
 from test_path_pattern import SHORT
 from test_split import make_files, split_in
 from test_use_as_module import OTHER_WORKFLOW, Elsewhere
 from wavs import write_wav
+from wavspec.clip import Clip, new_csv
 from wavspec.clips_table import dataset_of, find_clips_in_table
 from wavspec.errors import WavspecError
 from workflow import ROOT
@@ -220,6 +222,16 @@ def test_what_runs_again(built):
     shutil.move(built.folder / "0.wav", moved)
     assert built.run(clips="clips.csv") == {"catalog", "spectrograms no", *SHORT}
     assert built.outputs() == built.expected()
+
+
+def test_why_a_label_with_segments_is_computed_again(tmp_path):
+    clips = [Clip("a.wav", 1, 1, start, "") for start in (0.0, 1.0, 2.0)]
+    catalog = tmp_path / "x.0123456789ab.csv"
+    with new_csv(catalog, Clip._fields) as writer:
+        writer.writerows(clips)
+    now = [clips[0], clips[1]._replace(size=2), clips[2]._replace(start=3.0)]
+    reason = rerun_reason(LabelPlan("ba9876543210", now), catalog, "")
+    assert reason == "clips: 1 new, 1 changed, 1 gone"
 
 
 def test_as_a_module_and_in_another_folder(tmp_path):

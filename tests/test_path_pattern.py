@@ -318,8 +318,13 @@ def test_a_label_comes_back_from_a_files_name(label):
 def test_a_changed_pattern_runs_only_what_it_changes(built):
     (built.dataset / "more").mkdir()
     shutil.copy(built.dataset / "no" / "0.wav", built.dataset / "more" / "no-1.wav")
+    for name in ("a.mp3", os.fsdecode(b"\xff.flac"), "b.txt"):
+        (built.dataset / "more" / name).touch()
     both = r"([^/]*/)?(?P<label>[^/-]+)[/-]\d\.wav"
     assert built.run(path_pattern=both) == {"catalog", "spectrograms no", *SHORT}
+    left_out = pd.read_csv(built.results / "left_out.csv")
+    assert list(left_out.file_name.map(os.path.basename)) == ["a.mp3", "\\udcff.flac"]
+    assert set(left_out.reason) == {"path_pattern does not match"}
     # Other speakers, the same labels.
     with_speakers = both.replace(r"\d", r"(?P<speaker>\d)")
     assert built.run(path_pattern=with_speakers) == {"tables"}
