@@ -459,7 +459,8 @@ def nan_for_a_valid_clip(path):
 def test_damaged_parts_are_computed_again(quick, stage, capsys):
     stage.embed()
     right, [part] = stage.outputs(), stage.folder.glob("embeddings/no.*")
-    for change in (*damage.OF_STAMPS, damage.pickled, other_rows, nan_for_a_valid_clip):
+    damages = [change for change in damage.OF_STAMPS if change != damage.append]  # ignored bytes
+    for change in (*damages, damage.pickled, other_rows, nan_for_a_valid_clip):
         change(part)
         stage.embed()
         assert "1 of 3 labels to embed" in capsys.readouterr().out, change
