@@ -9,7 +9,7 @@ rule classifier:
     """Train and test a classifier of spoken words; on demand."""
     input:
         examples=ancient(EXAMPLES),
-        # For the page of doubtful clips.
+        # For the page of label issues.
         spectrograms=ancient("<results>/wavfile_spec.dat"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
@@ -30,8 +30,9 @@ rule classifier:
                 shown("classifier/confusion_matrix.svg", "Classifier", result="Confusion matrix")
             ),
         ],
-        doubtful=update(
-            shown("classifier/doubtful.html", "Classifier", result="Doubtful clips, to hear")
+        label_issues_table=update("<results>/classifier/label_issues.csv"),
+        label_issues=update(
+            shown("classifier/label_issues.html", "Classifier", result="Label issues, to hear")
         ),
         stamp=RUN.stamp("classifier", DEPENDS, SPLIT, config["classifier"], on_demand=True),
     log:

@@ -4,7 +4,6 @@ import base64
 import io
 import re
 import warnings
-from collections import Counter
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,12 +11,12 @@ import pandas as pd
 import pictures
 import pytest
 from matplotlib import colormaps, image
+from matplotlib.colors import to_hex
+from pipeline.labels import read_rows
 from spectrograms import write_chunk
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
-from wavspec.chunk import TableRow
 from wavspec.front_end import MEL_WEIGHTS
-from wavspec.rows import read_tables
 
 OUTPUTS = {
     "spectrograms": "spectrograms.svg",
@@ -27,26 +26,25 @@ OUTPUTS = {
 }
 
 
-def chunks_of(dataset, labels, folder):
-    """Write the tables and chunks of `labels` into `folder`; return the two lists."""
+def rows_of(dataset, labels, folder, settings=SETTINGS):
+    """Write the tables and chunks of `labels` into `folder`; return the rows and the chunks."""
     folder.mkdir()
     tables, chunks = [], []
     for label in labels:
-        catalog, _ = write_catalog(dataset, label, folder)
+        catalog, _ = write_catalog(dataset, label, folder, settings)
         tables.append(catalog.with_suffix(".csv"))
         chunks.append(catalog.with_suffix(".npy"))
-        write_chunk(dataset, catalog, chunks[-1], tables[-1], SETTINGS)
-    return tables, chunks
+        write_chunk(dataset, catalog, chunks[-1], tables[-1], settings)
+    return read_rows(tables, settings), chunks
 
 
-def drawn(tables, chunks, folder):
+def drawn(rows, chunks, folder):
     """Draw all; return {output: file}."""
     folder.mkdir()
     outputs = {output: folder / name for output, name in OUTPUTS.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         *svg_files, page = outputs.values()
-        rows = read_tables(tables, SETTINGS)
         pictures.draw(rows, chunks, svg_files, page)
     return outputs
 
@@ -55,25 +53,25 @@ def texts_in(svg):
     return [element.text for element in ElementTree.parse(svg).iter() if element.text]
 
 
-def image_in(svg):
-    """The first image in `svg`, (rows, columns, 4)."""
-    data = re.search(r'"data:image/png;base64,([^"]+)"', svg.read_text())[1]
-    return image.imread(io.BytesIO(base64.b64decode(data)))
+def clips(**counts):
+    """Clips as of `pictures.clips_of`: clips(yes={"valid": 3}) has three of the label yes."""
+    rows = [
+        (label, outcome, 1.0)
+        for label, outcomes in counts.items()
+        for outcome, number in outcomes.items()
+        for _ in range(number)
+    ]
+    return pd.DataFrame(rows, columns=["label", "outcome", "seconds"])
 
 
-def label(name="yes", clips=1, invalid=0, example=True):
-    outcomes = Counter({"valid": clips - invalid, "too short": invalid})
-    lengths = Counter({("valid", "16000", "16000"): clips - invalid})
-    rows = [TableRow("a.wav", "1", "1", False, "too short", "", "", "", "", "")] * invalid
-    return pictures.LabelSummary(
-        name, outcomes, lengths, len(rows), np.zeros((96, 64)) if example else None
-    )
+def of_lengths(*lengths):
+    return pd.DataFrame(lengths, columns=["outcome", "seconds"]).assign(label="yes")
 
 
 def test_labels_of_any_script_and_sign(tmp_path):
     labels = ["猫", "да", "a$b_c$d", "<b>&", "long " + "label" * 19]
     dataset = make_dataset(tmp_path / "dataset", labels, clips=1)
-    outputs = drawn(*chunks_of(dataset, labels, tmp_path / "chunks"), tmp_path / "out")
+    outputs = drawn(*rows_of(dataset, labels, tmp_path / "chunks"), tmp_path / "out")
     for output in ("spectrograms", "outcomes"):
         texts = texts_in(outputs[output])
         assert {*labels[:4]} <= {*texts}
@@ -81,29 +79,38 @@ def test_labels_of_any_script_and_sign(tmp_path):
 
 
 def test_the_spectrogram_is_that_of_the_first_valid_clip(tmp_path):
-    dataset = make_dataset(tmp_path / "dataset", ["yes"], clips=3)
+    dataset = make_dataset(tmp_path / "dataset", ["no", "yes"], clips=3)
     write_wav(dataset / "yes" / "0.wav", samples=9_000)
-    tables, [chunk] = chunks_of(dataset, ["yes"], tmp_path / "chunks")
-    outputs = drawn(tables, [chunk], tmp_path / "out")
-    example = np.load(chunk)[1]
-    lowest = np.log(0.01)
-    expected = colormaps["magma"]((example - lowest) / (example.max() - lowest)).transpose(1, 0, 2)
-    shown = image_in(outputs["spectrograms"])[-64:, :96]
-    assert np.abs(shown - expected[::-1]).max() < 2 / 255
+    rows, chunks = rows_of(dataset, ["no", "yes"], tmp_path / "chunks")
+    outputs = drawn(rows, chunks, tmp_path / "out")
+    pattern = r'"data:image/png;base64,([^"]+)"'
+    examples = [np.load(chunk)[place] for chunk, place in zip(chunks, (0, 1), strict=True)]
+    loudest, lowest = max(example.max() for example in examples), np.log(0.01)
+    data = re.findall(pattern, outputs["spectrograms"].read_text())
+    for picture, example in zip(data, examples, strict=False):  # the last one is the colour bar
+        shown = image.imread(io.BytesIO(base64.b64decode(picture)))
+        expected = colormaps["magma"]((example.T - lowest) / (loudest - lowest))
+        assert np.abs(shown - expected[::-1]).max() < 2 / 255
 
 
-def test_axes_are_in_seconds_and_hertz():
+def test_axes_are_in_seconds_and_hertz(tmp_path):
     for hertz in (250, 1000, 4000):
         band = pictures.band_at(hertz)
         peak = MEL_WEIGHTS[:, round(band)].argmax() * 16_000 / 512
         assert peak == pytest.approx(hertz, rel=0.1)
-    # The middle of the first frame of 25 ms, and of the next, 10 ms later.
-    assert pictures.frame_at(0.0125) == 0 and pictures.frame_at(0.0225) == 1
+    axes = grid_of(1, tmp_path).axes[0]
+    left, right, bottom, top = axes.images[0].get_extent()
+    # The middle of the first frame of 25 ms and of the last, 950 ms later.
+    assert (left + 0.005, right - 0.005) == pytest.approx((0.0125, 0.9625))
+    assert (bottom, top) == (-0.5, 63.5)
+    assert axes.get_xlim() == (0, 0.975)
+    assert [*axes.get_xticks()] == [0, 0.4, 0.8]
+    assert [*axes.get_yticks()] == [*pictures.band_at(np.array([250, 1000, 4000]))]
 
 
 def test_the_same_clips_give_the_same_bytes(tmp_path):
     dataset = make_dataset(tmp_path / "dataset", ["no", "yes"], clips=1)
-    files = chunks_of(dataset, ["no", "yes"], tmp_path / "chunks")
+    files = rows_of(dataset, ["no", "yes"], tmp_path / "chunks")
     once, again = (drawn(*files, tmp_path / name) for name in ("once", "again"))
     for output in OUTPUTS:
         assert once[output].read_bytes() == again[output].read_bytes()
@@ -114,53 +121,80 @@ def test_a_dataset_without_a_valid_clip(tmp_path):
     write_wav(dataset / "no" / "0.wav", samples=9_000)
     (dataset / "yes").mkdir()
     (dataset / "yes" / "0.wav").write_bytes(b"")
-    files = chunks_of(dataset, ["no", "yes"], tmp_path / "chunks")
-    outputs = drawn(*files, tmp_path / "out")
+    outputs = drawn(*rows_of(dataset, ["no", "yes"], tmp_path / "chunks"), tmp_path / "out")
     texts = texts_in(outputs["outcomes"])
     assert {"no", "yes", "too short", "unreadable", "no valid clips"} <= {*texts}
     assert "valid" not in texts
 
 
+def test_the_outcome_and_length_of_each_clip(tmp_path):
+    dataset = tmp_path / "dataset"
+    lengths = {"a": 16_000, "b": 9_000, "c": 40_000, "d": 50_000, "e": 16_000}
+    for name, samples in lengths.items():
+        write_wav(dataset / "up" / f"{name}.wav", samples=samples)
+    write_wav(dataset / "up" / "f.wav", samples=48_000, rate=48_000)
+    (dataset / "up" / "g.wav").write_bytes(b"")
+    settings = {**SETTINGS, "short_clips": "pad", "long_clips": "cut"}
+    rows, _ = rows_of(dataset, ["up"], tmp_path / "chunks", settings)
+    found = pictures.clips_of(rows)
+    assert len(rows) > len(found) == 7  # a clip that is cut counts once
+    outcomes = ["valid", "padded", "cut", "cut", "valid", "valid", "unreadable"]
+    assert [*found.outcome] == outcomes
+    assert [*found.seconds[:6]] == [1, 0.5625, 2.5, 3.125, 1, 1]
+    assert np.isnan(found.seconds.iloc[6])
+
+
+def bins_of(axes):
+    """{outcome: (left edge, right edge, bottom, top)} of a picture with a bin for each outcome."""
+    bins = {}
+    for polygon in axes.patches:
+        corners = polygon.get_xy()
+        heights = corners[:, 1]
+        filled = corners[heights == heights.max(), 0]
+        bins[polygon.get_label()] = filled.min(), filled.max(), heights.max()
+    return bins
+
+
 def test_the_bounds_of_validity_are_on_edges_of_bins():
     lengths = {"too short": SHORTEST_VALID - 1, "valid": SHORTEST_VALID, "padded": TOO_LONG - 1}
     lengths["too long"] = TOO_LONG
-    counted = label()._replace(
-        lengths=Counter({(outcome, "16000", str(n)): 5 for outcome, n in lengths.items()})
-    )
-    [axes] = pictures.figure_of_lengths([counted]).axes
-    bins = {}
-    for stairs in axes.patches:
-        counts, edges, baseline = stairs.get_data()
-        [place] = np.flatnonzero(counts != baseline)
-        bins[stairs.get_label()] = edges[place], edges[place + 1]
+    found = of_lengths(*((outcome, n / 16_000) for outcome, n in lengths.items()))
+    [axes] = pictures.figure_of_lengths(found).axes
+    bins = bins_of(axes)
     assert bins["too short"][1] == bins["valid"][0] == pytest.approx(0.975)
     assert bins["padded"][1] == bins["too long"][0] == pytest.approx(1.935)
     assert [line.get_xdata()[0] for line in axes.lines] == [0.975, 1.935]
-    assert [(text.get_text(), text.get_position()[0]) for text in axes.texts] == [
-        ("0.975 s", pytest.approx(0.99)),
-        ("1.935 s", pytest.approx(1.95)),
-    ]
+    assert [text.get_text().strip() for text in axes.texts] == ["0.975 s", "1.935 s"]
     assert axes.get_xlim() == (0, 3) and axes.get_ylim() == (0.5, 10)
 
 
 def test_counts_of_one_bin_are_stacked():
-    lengths = Counter({("valid", "16000", "16000"): 30, ("padded", "8000", "8000"): 5})
-    lengths["not finite", "16000", "16000"] = 7
-    lengths["unreadable", "", ""] = 100  # without a length
-    lengths["too long", "16000", "160000"] = 2
-    [axes] = pictures.figure_of_lengths([label()._replace(lengths=lengths)]).axes
-    stacked = {}
-    for stairs in axes.patches:
-        counts, edges, baseline = stairs.get_data()
-        [place] = np.flatnonzero(counts != baseline)
-        stacked[stairs.get_label()] = (round(edges[place], 3), baseline[place], counts[place])
-    assert stacked == {
-        "valid": (0.99, 0, 30),
-        "padded": (0.99, 30, 35),
-        "not finite": (0.99, 35, 42),
-        "too long": (2.985, 0, 2),
-    }
+    found = of_lengths(
+        *[("valid", 1.0)] * 30,
+        *[("padded", 1.0)] * 5,
+        *[("not finite", 1.0)] * 7,
+        *[("unreadable", np.nan)] * 100,  # without a length
+        *[("too long", 10.0)] * 2,
+    )
+    [axes] = pictures.figure_of_lengths(found).axes
+    tops = {outcome: top for outcome, (_, _, top) in bins_of(axes).items()}
+    assert tops == {"valid": 30, "padded": 35, "not finite": 42, "too long": 42}
     assert axes.get_ylim() == (0.5, 84)
+    assert axes.get_ylabel() == "clips per bin of 15 ms"
+
+
+def test_long_recordings_are_on_a_logarithmic_scale():
+    found = of_lengths(("valid", 0.975), ("valid", 1.93), ("cut", 1.935), ("cut", 3600.0))
+    found.loc[len(found)] = "unreadable", 0.0, "yes"
+    [axes] = pictures.figure_of_lengths(found).axes
+    assert axes.get_xscale() == "log" and axes.get_ylabel() == "clips per bin"
+    left, right = axes.get_xlim()
+    assert left < 0.01 and right > 3600
+    cut = next(polygon for polygon in axes.patches if polygon.get_label() == "cut")
+    edges = cut.get_xy()[:, 0]
+    assert np.isclose(edges, 0.975).any() and np.isclose(edges, 1.935).any()
+    # The upper bound is not one of clips that are cut.
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.975]
 
 
 def bars_of(axes):
@@ -173,96 +207,100 @@ def bars_of(axes):
 
 def test_the_bars_of_a_label_are_stacked():
     of_yes = {"valid": 5, "padded": 2, "too short": 3, "too long": 4, "unreadable": 1}
-    of_no = {"valid": 1, "too long": 2, "not finite": 6}
-    labels = [
-        label(name)._replace(outcomes=Counter(outcomes))
-        for name, outcomes in {"yes": of_yes, "no": of_no}.items()
-    ]
-    figure = pictures.figure_of_outcomes(labels)
+    of_no = {"valid": 1, "too long": 2, "missing": 6}
+    figure = pictures.figure_of_outcomes(clips(yes=of_yes, no=of_no))
     valid, invalid = figure.axes
     assert bars_of(valid) == {"valid": [(0, 5), (0, 1)], "padded": [(5, 2), (1, 0)]}
     assert bars_of(invalid) == {
         "too short": [(0, 3), (0, 0)],
         "too long": [(3, 4), (0, 2)],
         "unreadable": [(7, 1), (2, 0)],
-        "not finite": [(8, 0), (2, 6)],
+        "missing": [(8, 0), (2, 6)],
     }
-    assert valid.get_xlim() == (0, pytest.approx(7 * 1.02))
-    assert invalid.get_xlim() == (0, pytest.approx(8 * 1.02))
     # The first label is at the top.
     assert [tick.get_text() for tick in valid.get_yticklabels()] == ["yes", "no"]
-    assert valid.get_ylim() == invalid.get_ylim() == (1.6, -0.6)
-    assert valid.get_title(loc="left") == "Valid and invalid clips of each label"
-    assert [axes.get_xlabel() for axes in figure.axes] == [
-        "valid clips",
-        "invalid clips (another scale)",
-    ]
-    for axes in figure.axes:
+    bottom, top = valid.get_ylim()
+    assert bottom > 1 and top < 0 and invalid.get_ylim() == (bottom, top)
+    assert figure.get_suptitle() == "Valid and invalid clips of each label"
+    labels = "valid clips", "invalid clips (another scale)"
+    for axes, label, colors in zip(
+        figure.axes, labels, (pictures.VALID, pictures.INVALID), strict=True
+    ):
+        assert axes.get_xlabel() == label
         legend = [text.get_text() for text in axes.get_legend().get_texts()]
         assert legend == list(bars_of(axes))
+        for bars in axes.containers:
+            assert to_hex(bars[0].get_facecolor()).upper() == colors[bars.get_label()]
+
+
+def test_ticks_are_whole_numbers_of_clips():
+    for axes in pictures.figure_of_outcomes(clips(yes={"valid": 1, "too short": 2})).axes:
+        assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_no_frame_stands_where_no_clip_is_invalid():
-    valid, invalid = pictures.figure_of_outcomes([label(clips=3)]).axes
-    assert invalid.get_xlabel() == "no invalid clips"
-    assert not len(invalid.get_xticks()) and not invalid.get_legend()
-    assert not any(spine.get_visible() for spine in invalid.spines.values())
+    valid, invalid = pictures.figure_of_outcomes(clips(yes={"valid": 3})).axes
+    assert invalid.get_title(loc="left") == "no invalid clips"
+    assert not invalid.axison and not invalid.get_legend()
     assert valid.get_xlabel() == "valid clips" and len(valid.get_xticks())
 
 
+def grid_of(number, folder):
+    """The Figure of the spectrograms of `number` labels; word1 has two clips, word2 three, ..."""
+    rows, chunks = [], []
+    for place in range(number):
+        rows += [(f"word{place}", True, "0")] * (place + 1)
+        chunks.append(folder / f"{place}.npy")
+        np.save(chunks[-1], np.zeros((1, 96, 64)))
+    rows = pd.DataFrame(rows, columns=["label", "valid", "example"])
+    return pictures.figure_of_spectrograms(rows, chunks)
+
+
 @pytest.mark.parametrize(
-    ("number", "at_the_bottom", "above"), [(1, 1, 0), (2, 2, 0), (4, 2, 0), (5, 2, 1), (7, 1, 2)]
+    ("number", "with_times", "with_hertz"),
+    [(1, [0], [0]), (2, [0, 1], [0]), (4, [2, 3], [0, 2]), (5, [2, 3, 4], [0, 3])],
 )
-def test_each_column_has_its_times_below_its_last_spectrogram(number, at_the_bottom, above):
-    figure = pictures.figure_of_spectrograms([label(f"word{place}") for place in range(number)])
-    axes = figure.axes[0]
-    assert axes.get_title(loc="left") == "The first valid clip of each label"
-    texts = [tick.get_text() for tick in axes.get_xticklabels()]
-    assert texts == ["0", "0.5"] * at_the_bottom
-    columns = [*axes.get_xticks()]
-    assert len(axes.child_axes) == (above > 0)
-    figure.draw_without_rendering()  # which places the ticks
-    pixels = axes.images[0].get_array()
-    for shorter in axes.child_axes:
-        columns += [*shorter.get_xticks()]
-        texts = [tick.get_text() for tick in shorter.get_xticklabels()]
-        assert texts == ["0", "0.5"] * above
-        rows = len(axes.get_yticks()) // 3
-        _, bottom = axes.transData.inverted().transform(shorter.bbox.min)
-        assert bottom == pytest.approx(len(pixels) * (rows - 1) / rows - 0.5)
-        assert shorter.get_xticklabels()[0].get_window_extent().y1 < shorter.bbox.y0
-    # A spectrogram and its margin are 104 wide; 0.5 s are 50 frames of 10 ms.
-    firsts = columns[::2]
-    assert np.diff(firsts) == pytest.approx([104] * (len(firsts) - 1))
-    assert np.subtract(columns[1::2], firsts) == pytest.approx([50] * len(firsts))
+def test_times_are_below_each_column_and_frequencies_beside_each_row(
+    number, with_times, with_hertz, tmp_path
+):
+    axes = grid_of(number, tmp_path).axes[:number]
+    assert [place for place in range(number) if len(axes[place].get_xticks())] == with_times
+    assert [place for place in range(number) if len(axes[place].get_yticks())] == with_hertz
+    for place in with_times:
+        assert [tick.get_text() for tick in axes[place].get_xticklabels()] == ["0", "0.4", "0.8"]
 
 
-@pytest.mark.parametrize("number", [1, 2, 100, 101, 1000])
-def test_any_number_of_labels(number):
-    labels = [label(f"word{place}", clips=place + 2, invalid=place % 2) for place in range(number)]
-    figure = pictures.figure_of_spectrograms(labels)
-    names = [text.get_text() for text in figure.axes[0].texts]
-    assert names == [f"word{place}" for place in range(number)][-100:]
-    outcomes = pictures.figure_of_outcomes(labels).axes[0]
-    assert len(outcomes.get_yticks()) == min(number, 100)
-    for axes, title, chosen in (
-        (figure.axes[0], "The first valid clip of each label", "the most clips"),
-        (outcomes, "Valid and invalid clips of each label", "the most invalid clips"),
-    ):
-        more = f": the 100 of {number} labels with {chosen}" if number > 100 else ""
-        assert axes.get_title(loc="left") == title + more
-    assert max(figure.get_size_inches()) < 14
-
-
-def test_the_page_of_invalid_clips_is_small_enough_for_a_report():
-    rows = pd.DataFrame(
-        [TableRow(f"猫/{n}.wav", "1", "1", False, *["<a>"] * 6) for n in range(50_000)]
+@pytest.mark.parametrize("number", [1, 100, 101, 1000])
+def test_any_number_of_labels(number, tmp_path):
+    labels = [f"word{place}" for place in range(number)]
+    outcomes = pictures.figure_of_outcomes(
+        clips(**{label: {"valid": 1, "too long": place} for place, label in enumerate(labels)})
     )
-    page = pictures.page_of_invalid(rows)
-    assert "50000 invalid clips, the first " in page
+    assert [tick.get_text() for tick in outcomes.axes[0].get_yticklabels()] == labels[-100:]
+    figures = {"the most invalid clips": outcomes}
+    titles = ["Valid and invalid clips of each label"]
+    if number < 1000:  # the clips of the grid are as many as the square
+        figure = figures["the most clips"] = grid_of(number, tmp_path)
+        names = [axes.get_title(loc="left") for axes in figure.axes[: min(number, 100)]]
+        assert names == labels[-100:]
+        assert max(figure.get_size_inches()) < 14
+        titles.append("The first valid clip of each label")
+    for title, (chosen, figure) in zip(titles, figures.items(), strict=True):
+        more = f": the 100 of {number} labels with {chosen}" if number > 100 else ""
+        assert figure.get_suptitle() == title + more
+
+
+def test_the_page_of_invalid_clips_is_small_enough_for_a_report(tmp_path):
+    columns = ["path", "reason", "detail", "sample_rate", "channels", "samples"]
+    rows = pd.DataFrame([[f"猫/{n}.wav", *["<a>"] * 5] for n in range(50_000)], columns=columns)
+    path = tmp_path / "invalid.html"
+    pictures.write_invalid(rows, path)
+    page = path.read_text()
+    assert re.search(f"The first {page.count('<tr><td>'):,} of 50,000 clips", page)
     assert len(base64.b64encode(page.encode())) < 2 * 2**20
     assert "<a>" not in page
-    assert "the first " not in pictures.page_of_invalid(rows[:5000])
+    pictures.write_invalid(rows[:5000], path)
+    assert "5,000 clips." in path.read_text() and "The first" not in path.read_text()
 
 
 def test_what_draws_the_pictures_anew(built):
@@ -273,20 +311,3 @@ def test_what_draws_the_pictures_anew(built):
     assert picture.read_bytes() == content
     picture.write_bytes(content[:100])
     assert "lengths.svg is not as the workflow wrote it" in built.snakemake(check=False).stdout
-
-
-def test_a_clip_that_was_cut_counts_once(tmp_path):
-    dataset = tmp_path / "dataset"
-    write_wav(dataset / "up" / "0.wav")
-    write_wav(dataset / "up" / "1.wav", samples=40_000)
-    settings = {**SETTINGS, "long_clips": "cut"}
-    catalog, _ = write_catalog(dataset, "up", tmp_path, settings)
-    chunk, table = catalog.with_suffix(".npy"), catalog.with_suffix(".csv")
-    write_chunk(dataset, catalog, chunk, table, settings)
-    rows = read_tables([table], settings)
-    [label] = pictures.summaries_of(rows, [chunk])
-    assert len(rows) == 3 and label.outcomes == {"valid": 1, "cut": 1}
-    assert label.lengths == {("valid", "16000", "16000"): 1, ("cut", "16000", "40000"): 1}
-    [axes] = pictures.figure_of_lengths([label]).axes
-    assert axes.get_title(loc="left").endswith("right of the line can be valid")
-    assert [text.get_text() for text in axes.texts] == ["0.975 s"]

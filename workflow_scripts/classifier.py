@@ -30,7 +30,7 @@ def classify(inputs, config, threads, backup, outputs):
     Args:
         inputs: object with the attributes
             examples: file of raw float64, C order: (N, 96, 64) spectrograms or (N, 128) embeddings;
-            spectrograms: file of the spectrograms, for the page of doubtful clips;
+            spectrograms: file of the spectrograms, for the page of label issues;
             clips, split: CSV files, see `examples.read_clips`.
         config: dictionary of the workflow's configuration; `classifier` and `split` are used.
         threads: number of threads for TensorFlow.
@@ -44,7 +44,7 @@ def classify(inputs, config, threads, backup, outputs):
             predictions: CSV file, see `metrics.predictions_of`;
             history: CSV file, see `training.train`;
             learning_curve, confusion_matrix: lists of pictures, in formats that matplotlib writes;
-            doubtful: HTML file, see `label_issues.write_page`.
+            label_issues, label_issues_table: HTML and CSV file, see `label_issues`.
 
     Raises:
         WavspecError: the files have different numbers of rows, a valid clip's example is not finite, a
@@ -92,7 +92,8 @@ def classify(inputs, config, threads, backup, outputs):
     metrics.draw_learning_curve(outputs.learning_curve, history, facts["accuracy"]["testing"])
     confusion = metrics.confusion_of(predictions, classes)
     metrics.draw_confusion_matrix(outputs.confusion_matrix, confusion)
-    label_issues.write_page(outputs.doubtful, clips, predictions, inputs.spectrograms)
+    label_issues.write_table(outputs.label_issues_table, clips, predictions)
+    label_issues.write_page(outputs.label_issues, clips, predictions, inputs.spectrograms)
     rmtree(backup)
     summarize(metrics.in_words(facts))
 
@@ -111,5 +112,5 @@ if "snakemake" in globals():
         classify(snakemake.input, snakemake.params.config, snakemake.threads, backup, outputs)
         summarize(
             f"In {folder}: model.keras, metrics.json, predictions.csv, confusion_matrix.png, "
-            "learning_curve.png. doubtful.html has the clips whose label gets a low probability."
+            "learning_curve.png. label_issues.html has the clips whose label gets a low probability."
         )

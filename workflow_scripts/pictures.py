@@ -4,18 +4,18 @@ import html
 import logging
 import math
 import warnings
-from collections import Counter
-from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from pipeline.job import job
 from pipeline.labels import read_rows
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
 from wavspec.front_end import (
     EXAMPLE_FRAMES,
+    EXAMPLE_LENGTH,
     FRAME_LENGTH,
     HOP_LENGTH,
     LOG_OFFSET,
@@ -25,13 +25,12 @@ from wavspec.front_end import (
     SAMPLE_RATE,
     hertz_to_mel,
 )
+from wavspec.html_page import write_page
 
 MOST_LABELS = 100  # in one picture
-# The report contains the page of invalid clips as a data: URL. Chromium's limit is 2 MB, and base64
-# adds a third.
-MOST_BYTES = 1_500_000
-BIN = 0.015  # s: the widest bins with both bounds of validity at an edge
-LONGEST = 200 * BIN  # s: longer clips are in the last bin
+BOUNDS = SHORTEST_VALID / SAMPLE_RATE, TOO_LONG / SAMPLE_RATE  # s
+BIN = 0.015  # s: the widest bins with both bounds at an edge
+LONGEST = 200 * BIN
 
 # The Okabe-Ito palette, safe for colour-blind readers.
 VALID = {"valid": "#0072B2", "padded": "#56B4E9", "cut": "#009E73"}
@@ -40,7 +39,9 @@ INVALID = {
     "too long": "#CC79A7",
     "unreadable": "#D55E00",
     "not finite": "#000000",
+    "missing": "#F0E442",
 }
+COLORS = VALID | INVALID
 STYLE = {
     # Text, not outlines: browsers have fonts for every script.
     "svg.fonttype": "none",
@@ -49,28 +50,19 @@ STYLE = {
     # Without a fixed salt, the bytes of a picture would differ each time.
     "svg.hashsalt": "wavspec",
     "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.frameon": False,
 }
-SECONDS = (0.0, 0.5)  # ticks below each spectrogram
-HERTZ = (250, 1000, 4000)  # ticks beside it
-
-
-class LabelSummary(NamedTuple):
-    """The numbers of a label in the pictures."""
-
-    name: str
-    outcomes: Counter  # {key of VALID or INVALID: clips}
-    lengths: Counter  # {(outcome, sample rate, samples): clips}, as text
-    invalid: int  # clips
-    example: np.ndarray | None  # (96, 64) float64: its first valid clip, or None
 
 
 def draw(rows, chunks, pictures, page):
     """Draw three pictures of all clips, and write the page of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `rows.read_tables`.
+        rows: DataFrame of the rows of all labels, see `labels.read_rows`.
         chunks: list of .npy files, one for each label, in row order.
         pictures: list of SVG files to write: a valid clip of each label; the numbers of valid and
             invalid clips; the lengths of the clips.
@@ -79,93 +71,80 @@ def draw(rows, chunks, pictures, page):
     # matplotlib warns about letters that its fonts lack. The browser's fonts have them.
     warnings.filterwarnings("ignore", "Glyph")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    labels = summaries_of(rows, chunks)
-    Path(page).write_text(page_of_invalid(rows[~rows["valid"]]), encoding="utf-8")
+    clips = clips_of(rows)
     with matplotlib.rc_context(STYLE):
-        figures = figure_of_spectrograms, figure_of_outcomes, figure_of_lengths
-        for picture, figure_of in zip(pictures, figures, strict=True):
-            figure_of(labels).savefig(picture, metadata={"Date": None})
+        for picture, figure in zip(
+            pictures,
+            [
+                figure_of_spectrograms(rows, chunks),
+                figure_of_outcomes(clips),
+                figure_of_lengths(clips),
+            ],
+            strict=True,
+        ):
+            figure.savefig(picture, metadata={"Date": None})
+    write_invalid(rows[~rows.valid], page)
 
 
-def summaries_of(rows, chunks):
-    """Return a list of LabelSummary, see `draw`."""
-    by_label = rows.groupby("label", sort=False)
-    return [
-        summary_of(name, table, chunk)
-        for (name, table), chunk in zip(by_label, chunks, strict=True)
-    ]
+def clips_of(rows):
+    """Return a DataFrame with a row for each clip.
 
-
-def summary_of(name, table, chunk):
-    clips = table[table.example == "0"]
-    padded = clips.valid & (clips.padded != "0")
-    cut = clips.path.isin(table.path[table.example != "0"])
-    outcomes = clips.reason.mask(clips.valid, "valid").mask(padded, "padded").mask(cut, "cut")
-    lengths = Counter(zip(outcomes, clips.sample_rate, clips.samples, strict=True))
-    example = None
-    if table["valid"].any():
-        # A copy, to close the file.
-        example = np.array(np.load(chunk, mmap_mode="r")[table["valid"].argmax()])
-    return LabelSummary(name, Counter(outcomes), lengths, (~clips.valid).sum(), example)
-
-
-def figure_of_spectrograms(labels):
-    """Return a Figure of a grid of spectrograms, one for each label.
-
-    All are one image in one Axes object: one for each label would take ten times as long to draw.
+    Its columns are label, outcome (a key of COLORS) and seconds (NaN if the length is unknown).
     """
-    labels = [label for label in labels if label.example is not None]
+    outcome = rows.reason.mask(rows.valid, "valid")
+    outcome = outcome.mask(rows.valid & (rows.padded != "0"), "padded")
+    outcome = outcome.mask(rows.example.shift(-1, fill_value="0") != "0", "cut")
+    seconds = pd.to_numeric(rows.samples) / pd.to_numeric(rows.sample_rate)
+    clips = pd.DataFrame({"label": rows.label, "outcome": outcome, "seconds": seconds})
+    return clips[rows.example == "0"]
+
+
+def figure_of_spectrograms(rows, chunks):
+    """Return a Figure with the spectrogram of the first valid clip of each label."""
+    chunk_of = dict(zip(rows.label.unique(), chunks, strict=True))
+    clips = rows.label[rows.example == "0"].value_counts(sort=False)
+    place = rows.groupby("label").cumcount()[rows.valid]
+    first = place.groupby(rows.label, sort=False).first()
     title = "The first valid clip of each label"
-    labels, title = chosen(labels, lambda label: label.outcomes.total(), title, "the most clips")
+    labels, title = chosen(clips[first.index], title, "the most clips")
+    examples = [np.load(chunk_of[label], mmap_mode="r")[first[label]] for label in labels]
+
     columns = max(1, min(10, math.ceil(math.sqrt(len(labels)))))
-    rows = max(1, math.ceil(len(labels) / columns))
-    # A spectrogram and the space for its label, in pixels: one per frame and mel band.
-    tile_width = EXAMPLE_FRAMES + 8
-    inch = tile_width / min(4, 12 / columns)
-    tile_height = MEL_BANDS + round(0.25 * inch)
-    pixels = np.full((rows * tile_height, columns * tile_width), np.nan)
-    width, height = columns * tile_width / inch, rows * tile_height / inch
-    figure = Figure(figsize=(width + 1.6, height + 1))
-    axes = axes_at(figure, 0.7, 0.5, width, height)
-    lefts = np.arange(columns) * tile_width
-    bottoms = np.arange(1, rows + 1) * tile_height
-    for place, label in enumerate(labels):
-        left, bottom = lefts[place % columns], bottoms[place // columns]
-        # Time on the x axis, high frequencies at the top.
-        tile = slice(bottom - MEL_BANDS, bottom), slice(left, left + EXAMPLE_FRAMES)
-        pixels[tile] = label.example.T[::-1]
-        axes.text(left, bottom - MEL_BANDS - 0.06 * inch, shortened(label.name, tile_width / inch))
-    silence, loudest = math.log(LOG_OFFSET), np.nanmax(pixels, initial=0.0)
-    image = axes.imshow(
-        pixels, cmap="magma", vmin=silence, vmax=loudest, interpolation="none", aspect="auto"
+    lines = max(1, math.ceil(len(labels) / columns))
+    tile = min(4, 12 / columns)  # inches
+    width, height = 1.6 + columns * tile, 1 + lines * (0.25 + tile / 1.5)
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, x=0.6 / width, y=1 - 0.1 / height, ha="left", va="top", fontsize=11)
+    sides = {"left": 0.6 / width, "right": 1 - 1 / width, "bottom": 0.5 / height}
+    grid = figure.add_gridspec(
+        lines, columns, **sides, top=1 - 0.5 / height, wspace=0.08, hspace=0.375 / tile
     )
-    times = np.add.outer(lefts, frame_at(np.array(SECONDS)))
-    # The last columns can be one spectrogram shorter: their times are below it.
-    whole = len(labels) - (rows - 1) * columns
-    mark_times(axes, times[:whole])
-    if whole < columns and rows > 1:
-        shorter = axes.secondary_xaxis(bottoms[-2] - 0.5, transform=axes.transData)
-        shorter.set_alignment("bottom")
-        mark_times(shorter, times[whole:])
-        shorter.spines[:].set_visible(False)
-    bands = np.subtract.outer(bottoms - 1, band_at(np.array(HERTZ)))
-    axes.set_yticks(bands.ravel(), [str(frequency) for frequency in HERTZ] * rows)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
-    axes.set_title(title, loc="left")
-    bar = axes_at(figure, width + 0.75, 0.5, 0.15, min(height, 3))
-    figure.colorbar(image, bar, label=f"ln(magnitude + {LOG_OFFSET})")
+    # Frames of 25 ms overlap: each is drawn as the 10 ms around its middle.
+    start = (FRAME_LENGTH - HOP_LENGTH) / 2 / SAMPLE_RATE
+    stop = start + EXAMPLE_FRAMES * HOP_LENGTH / SAMPLE_RATE
+    style = {"cmap": "magma", "aspect": "auto", "interpolation": "none", "origin": "lower"}
+    style["extent"] = start, stop, -0.5, MEL_BANDS - 0.5
+    style["vmin"] = math.log(LOG_OFFSET)  # silence
+    style["vmax"] = max([0.0, *(example.max() for example in examples)])
+    for place, (label, example) in enumerate(zip(labels, examples, strict=True)):
+        axes = figure.add_subplot(grid[place])
+        image = axes.imshow(example.T, **style)
+        axes.set_title(shortened(label, tile), pad=3)
+        axes.set_xlim(0, EXAMPLE_LENGTH / SAMPLE_RATE)
+        lowest = place + columns >= len(labels)
+        axes.set_xticks([0, 0.4, 0.8] if lowest else [], ["0", "0.4", "0.8"] if lowest else [])
+        axes.set_xticks(np.arange(10) / 10 if lowest else [], minor=True)
+        hertz = [250, 1000, 4000] if place % columns == 0 else []
+        axes.set_yticks(band_at(np.array(hertz)), hertz)
+        axes.spines[:].set_visible(False)
+    if examples:
+        figure.supxlabel("time (s)", y=0.05 / height, va="bottom", fontsize=9)
+        figure.supylabel("frequency (Hz)", x=0.05 / width, fontsize=9)
+        bar = figure.add_axes(
+            [1 - 0.85 / width, 0.5 / height, 0.15 / width, min(3, height - 1) / height]
+        )
+        figure.colorbar(image, bar, label=f"ln(magnitude + {LOG_OFFSET})")
     return figure
-
-
-def mark_times(axes, times):
-    """Set ticks for SECONDS on the x axis of `axes` at `times`, (columns, len(SECONDS))."""
-    axes.set_xticks(times.ravel(), [f"{time:g}" for time in SECONDS] * len(times))
-
-
-def frame_at(seconds):
-    """Return the (fractional) number of the frame with its middle at this time."""
-    return (seconds * SAMPLE_RATE - FRAME_LENGTH / 2) / HOP_LENGTH
 
 
 def band_at(hertz):
@@ -174,97 +153,88 @@ def band_at(hertz):
     return (hertz_to_mel(hertz) - lowest) / (highest - lowest) * (MEL_BANDS + 1) - 1
 
 
-def figure_of_outcomes(labels):
+def figure_of_outcomes(clips):
     """Return a Figure of the numbers of valid clips, and of invalid clips by reason, per label."""
-    labels, title = chosen(
-        labels,
-        lambda label: label.invalid,
-        "Valid and invalid clips of each label",
-        "the most invalid clips",
-    )
-    height = 0.18 * len(labels) + 0.2
-    figure = Figure(figsize=(10, height + 1.3))
-    places = range(len(labels))
-    for left, meaning, colors, remark in (
-        (1.7, "valid clips", VALID, ""),
-        (5.9, "invalid clips", INVALID, " (another scale)"),
+    counts = pd.crosstab(clips.label, clips.outcome).reindex(clips.label.unique())
+    counts = counts[sorted(counts, key=list(COLORS).index)]
+    invalid = counts.filter(INVALID).sum(axis=1)
+    title = "Valid and invalid clips of each label"
+    labels, title = chosen(invalid, title, "the most invalid clips")
+    counts = counts.loc[labels].rename(lambda label: shortened(label, 1.5))
+    figure = Figure(figsize=(10, 0.18 * len(labels) + 1.5), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    for axes, meaning, part in zip(
+        figure.subplots(1, 2, sharey=True),
+        ["valid clips", "invalid clips (another scale)"],
+        [counts.filter(VALID), counts.filter(INVALID)],
+        strict=True,
     ):
-        axes = axes_at(figure, left, 0.6, 3.9, height)
-        done = np.zeros(len(labels))
-        for outcome, color in colors.items():
-            clips = np.array([label.outcomes[outcome] for label in labels])
-            if clips.any():
-                axes.barh(places, clips, left=done, color=color, label=outcome)
-                done += clips
-        axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_yticks([])
-        if done.any():
-            axes.set_xlim(0, done.max() * 1.02)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.set_xlabel(meaning + remark)
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
-        else:
-            axes.set_xlabel(f"no {meaning}")
-            axes.set_xticks([])
-            axes.spines[:].set_visible(False)
-    figure.axes[0].set_yticks(places, [shortened(label.name, 1.5) for label in labels])
-    figure.axes[0].set_title(title, loc="left", pad=22)
-    return figure
-
-
-def figure_of_lengths(labels):
-    """Return a Figure of the lengths of all clips that could be read."""
-    bins = {outcome: np.zeros(round(LONGEST / BIN)) for outcome in VALID | INVALID}
-    for label in labels:
-        for (outcome, sample_rate, samples), clips in label.lengths.items():
-            if sample_rate:
-                # A length within a rounding error below an edge counts as on the edge.
-                place = int(int(samples) / int(sample_rate) / BIN + 1e-6)
-                bins[outcome][min(place, len(bins[outcome]) - 1)] += clips
-    figure = Figure(figsize=(10, 4))
-    axes = axes_at(figure, 1, 0.6, 8.7, 2.8)
-    edges = np.arange(len(bins["valid"]) + 1) * BIN
-    done = np.zeros(len(edges) - 1)
-    for outcome, color in (VALID | INVALID).items():
-        if bins[outcome].any():
-            axes.stairs(
-                done + bins[outcome], edges, baseline=done, fill=True, color=color, label=outcome
-            )
-            done = done + bins[outcome]
-    is_cut = bins["cut"].any()
-    for samples in [SHORTEST_VALID] if is_cut else [SHORTEST_VALID, TOO_LONG]:
-        seconds = samples / SAMPLE_RATE
-        axes.axvline(seconds, color="black", linewidth=0.8, linestyle="--")
-        axes.text(
-            seconds + BIN, 1, f"{seconds:g} s", transform=axes.get_xaxis_transform(), va="top"
+        if part.empty:
+            axes.set_axis_off()
+            axes.set_title(f"no {meaning.partition(' (')[0]}")
+            continue
+        part.plot.barh(stacked=True, ax=axes, color=COLORS, width=0.8, legend=False)
+        axes.set(xlabel=meaning, ylabel="")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=5, handlelength=1, columnspacing=1
         )
-    axes.set(
-        xlim=(0, LONGEST), xlabel=f"length (s); clips of over {LONGEST:g} s are in the last bin"
-    )
-    # Logarithmic, because most data sets have nearly all clips in one bin.
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_ylim(0.5, max(10, 2 * done.max()))
-    axes.set_ylabel(f"clips in {BIN * 1000:g} ms")
-    meaning = "right of the line" if is_cut else "between the two lines"
-    axes.set_title(f"Lengths of the clips; those {meaning} can be valid", loc="left")
-    if done.any():
-        axes.legend(loc="upper right", frameon=False)
+    axes.invert_yaxis()
     return figure
 
 
-def axes_at(figure, *box):
-    """Return new axes of `figure`, with left, bottom, width and height in inches."""
-    return figure.add_axes(np.array(box) / np.tile(figure.get_size_inches(), 2))
+def figure_of_lengths(clips):
+    """Return a Figure of the lengths of all clips that could be read."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    clips = clips[np.isfinite(clips.seconds)]
+    one, two = BOUNDS
+    is_cut = (clips.outcome == "cut").any()
+    if is_cut:
+        # From syllables to hours: bins of a constant ratio, with both bounds at an edge.
+        ratio = (two / one) ** 0.25
+        seconds = clips.seconds.clip(lower=0.01)
+        powers = np.log(np.array([seconds.min(), seconds.max()]) / one) / np.log(ratio)
+        edges = one * ratio ** np.arange(math.floor(powers[0]), math.ceil(powers[1]) + 2)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        each = "bin"
+        axes.set_xlabel("length (s), on a logarithmic scale")
+    else:
+        seconds = clips.seconds.clip(upper=LONGEST - BIN / 2)
+        edges = np.arange(201) * BIN
+        each = f"bin of {BIN * 1000:g} ms"
+        axes.set(xlim=(0, LONGEST), xlabel=f"length (s); the last bin has all over {LONGEST:g} s")
+    outcomes = [outcome for outcome in COLORS if (clips.outcome == outcome).any()]
+    # A length within a rounding error below an edge counts as on the edge.
+    counts, *_ = axes.hist(
+        [seconds[clips.outcome == outcome] for outcome in outcomes],
+        edges - 1e-9,
+        stacked=True,
+        histtype="stepfilled",
+        color=[COLORS[outcome] for outcome in outcomes],
+        label=outcomes,
+    )
+    for bound in BOUNDS[:1] if is_cut else BOUNDS:
+        axes.axvline(bound, color="black", linewidth=0.8, linestyle="--")
+        axes.text(bound, 1, f" {bound:g} s", transform=axes.get_xaxis_transform(), va="top")
+    # Logarithmic, because most data sets have nearly all clips in one bin.
+    axes.set(yscale="log", ylim=(0.5, max(10, 2 * np.max(counts))), ylabel=f"clips per {each}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_title(f"Lengths of the clips; a spectrogram takes {one:g} s", fontsize=11)
+    axes.legend(loc="upper right")
+    return figure
 
 
-def chosen(labels, key, title, meaning):
-    """Return the labels with the highest `key`, in row order, and a matching title."""
-    if len(labels) <= MOST_LABELS:
-        return labels, title
-    highest = sorted(range(len(labels)), key=lambda place: -key(labels[place]))[:MOST_LABELS]
-    title = f"{title}: the {MOST_LABELS} of {len(labels)} labels with {meaning}"
-    return [labels[place] for place in sorted(highest)], title
+def chosen(counts, title, meaning):
+    """Return the labels with the highest counts, in row order, and a matching title."""
+    if len(counts) <= MOST_LABELS:
+        return list(counts.index), title
+    highest = set(counts.nlargest(MOST_LABELS).index)
+    title = f"{title}: the {MOST_LABELS} of {len(counts)} labels with {meaning}"
+    return [label for label in counts.index if label in highest], title
 
 
 def shortened(name, inches):
@@ -273,56 +243,13 @@ def shortened(name, inches):
     return name if len(name) <= room else f"{name[: room - 1]}…"
 
 
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Invalid clips</title>
-<style>
-  body {{ font: 14px sans-serif; margin: 1em; }}
-  table {{ border-collapse: collapse; margin-top: 1em; }}
-  th, td {{ text-align: left; padding: 2px 12px 2px 0; border-bottom: 1px solid #ddd; }}
-</style>
-<label>Search: <input id="search" size="40" placeholder="label, file or reason" autofocus></label>
-<span id="count">{count}</span>
-<table>
-<thead><tr>{head}</tr></thead>
-<tbody id="rows">
-{rows}</tbody>
-</table>
-<script>
-  // Show the rows that contain every word of the search.
-  const rows = [...document.getElementById("rows").rows];
-  const texts = rows.map(row => row.textContent.toLowerCase());
-  document.getElementById("search").oninput = event => {{
-    const words = event.target.value.toLowerCase().split(/\\s+/);
-    let shown = 0;
-    rows.forEach((row, place) => {{
-      row.hidden = !words.every(word => texts[place].includes(word));
-      shown += !row.hidden;
-    }});
-    document.getElementById("count").textContent = `${{shown}} of ${{rows.length}} shown`;
-  }};
-</script>
-"""
-
-
-def page_of_invalid(rows):
-    """Return an HTML page with a searchable table of the invalid clips."""
+def write_invalid(rows, path):
+    """Write the page of the invalid clips to `path`."""
     columns = ["path", "reason", "detail", "sample_rate", "channels", "samples"]
-    lines, room = [], MOST_BYTES - len(PAGE)
-    for row in rows[columns].itertuples(index=False):
-        line = f"<tr><td>{'<td>'.join(map(html.escape, row))}\n"
-        room -= len(line.encode())
-        if room < 0:
-            break
-        lines.append(line)
-    missing = f", the first {len(lines)} of them here, all in invalid.csv"
-    return PAGE.format(
-        count=f"{len(rows)} invalid clips{missing if len(lines) < len(rows) else ''}",
-        head="".join(f"<th>{column.replace('_', ' ')}" for column in columns),
-        rows="".join(lines),
-    )
+    cells = (map(html.escape, row) for row in rows[columns].itertuples(index=False))
+    names = [column.replace("_", " ") for column in columns]
+    text = "Clips without a spectrogram, with the reason. invalid.csv has all of them."
+    write_page(path, "Invalid clips", text, names, cells, len(rows))
 
 
 if "snakemake" in globals():

@@ -1,10 +1,9 @@
-"""An HTML page of the clips whose label gets the lowest probability, with sound and picture."""
+"""The clips whose own label gets less than half of the probability: a table, and a page to hear."""
 
 import base64
 import html
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -14,110 +13,96 @@ from ..audio import InvalidClipError, MachineError, read_waveform
 from ..front_end import (
     EXAMPLE_HOP_LENGTH,
     EXAMPLE_LENGTH,
+    EXAMPLE_SHAPE,
     FULL_SCALE,
     LOG_OFFSET,
     SAMPLE_RATE,
 )
+from ..html_page import write_page as write_html
 
-# The report contains the page as a data: URL. Chromium's limit is 2 MB, and base64 adds a third.
-MOST_BYTES = 1_500_000
 SILENCE, LOUDEST = math.log(LOG_OFFSET), 6.0  # the ends of the colours, ln(magnitude + LOG_OFFSET)
-
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Doubtful clips</title>
-<style>
-  body {{ font: 14px sans-serif; margin: 1em; max-width: 70em; }}
-  table {{ border-collapse: collapse; }}
-  th, td {{ text-align: left; padding: 4px 16px 4px 0; border-bottom: 1px solid #ddd; }}
-  img {{ display: block; width: 192px; height: 128px; }}
-  td:last-child {{ overflow-wrap: anywhere; }}
-</style>
-<p>{introduction}</p>
-<table>
-<thead><tr><th>Spectrogram<th>Label<th>Probability<th>Taken for<th>Probability<th>Clip</tr></thead>
-<tbody>
-{rows}</tbody>
-</table>
-"""
-
-ROW = """\
-<tr><td><img alt="spectrogram" src="data:image/png;base64,{picture}"><td>{label}<td>{own}\
-<td>{predicted}<td>{probability}<td>{player}<br>{clip}
-"""
+COLUMNS = ["file_name", "label", "split", "predicted", "probability", "target_probability"]
 
 
-def doubtful_rows(predictions):
-    """Return the rows of validation and testing examples whose own label gets under 50 %.
+def issues_of(clips, predictions):
+    """Return the predictions with a target_probability of under 0.5, lowest first.
 
-    The lowest probability comes first. With this threshold, every example with a wrong prediction
-    is included, and none whose own label gets most of the probability.
+    They have the column file_name, too. A clip of several examples has one row: its lowest. With
+    the threshold of 0.5, every example with a wrong prediction is below it.
+
+    Args:
+        clips: DataFrame with file_name.
+        predictions: DataFrame of `metrics.predictions_of`, of the same rows.
     """
-    held_out = predictions.split.isin(["validation", "testing"])
-    doubted = predictions.target_probability[held_out & (predictions.target_probability < 0.5)]
-    return doubted.sort_values(kind="stable").index.to_numpy()
+    low = predictions[predictions.target_probability < 0.5].join(clips.file_name)
+    return low.sort_values("target_probability", kind="stable").drop_duplicates("file_name")
+
+
+def write_table(path, clips, predictions):
+    """Write the CSV file of all label issues, see `issues_of`."""
+    issues = issues_of(clips, predictions)
+    issues.to_csv(path, columns=COLUMNS, index=False, float_format="%.4f")
 
 
 def write_page(path, clips, predictions, spectrograms):
-    """Write the HTML page of doubtful clips, as many as fit into MOST_BYTES.
+    """Write the HTML page of the label issues, as many as fit, with sound and picture.
 
     Args:
-        path: file to write; it works offline.
-        clips: DataFrame with file_name and example.
-        predictions: DataFrame of `account.predictions_of`, of the same rows.
+        path: file to write.
+        clips, predictions: see `issues_of`.
         spectrograms: raw float64 file of (N, 96, 64), of the same rows.
     """
-    pictures = np.memmap(spectrograms, np.float64, "r").reshape(-1, 96, 64)
-    doubtful = doubtful_rows(predictions)
-    rows, room = [], MOST_BYTES
-    for row in doubtful:
-        said, clip = predictions.loc[row], clips.loc[row]
-        class_note = f" (as {said.target})" if said.target != said.label else ""
-        place = f", example {clip.example}" if said.example else ""
-        text = ROW.format(
-            picture=png(pictures[row]),
-            label=html.escape(said.label + class_note),
-            own=f"{said.target_probability:.1%}",
-            predicted=html.escape(said.predicted),
-            probability=f"{said.probability:.1%}",
-            player=player(clip.file_name, clip.example),
-            clip=f"{html.escape(clip.file_name)}{place}, {said.split}",
-        )
-        room -= len(text.encode())
-        if room < 0:
-            break
-        rows.append(text)
-    shown = "all" if len(rows) == len(doubtful) else f"the first {len(rows)} of"
-    introduction = (
-        f"Validation and testing clips whose own label gets a probability of under 50 %: {shown} "
-        f"{len(doubtful):,}, lowest first. The cause can be a wrong label, a poor recording, or a "
-        "mistake of the classifier. The column target_probability of predictions.csv has the "
-        "probability for every clip."
+    pictures = np.memmap(spectrograms, np.float64, "r").reshape(-1, *EXAMPLE_SHAPE)
+    issues = issues_of(clips, predictions)
+    text = (
+        "Clips whose own label gets less than half of the probability, lowest first. The cause "
+        "can be a wrong label, a poor recording, or a mistake of the classifier. Training clips "
+        "are included, although the classifier was trained with their labels. label_issues.csv "
+        "has all of these clips."
     )
-    Path(path).write_text(
-        PAGE.format(introduction=introduction, rows="".join(rows)), encoding="utf-8"
-    )
+    columns = ["", "label", "its probability", "predicted", "its probability", "split", "file"]
+    rows = (cells_of(issue, pictures[issue.Index]) for issue in issues.itertuples())
+    write_html(path, "Label issues", text, columns, rows, len(issues))
 
 
-def png(spectrogram):
-    """Return a (96, 64) spectrogram as a PNG picture in base64, with time on the x axis."""
+def cells_of(issue, spectrogram):
+    """Return the cells of a row of the page, as HTML."""
+    label = issue.label if issue.label == issue.target else f"{issue.label} (as {issue.target})"
+    start = issue.example * EXAMPLE_HOP_LENGTH
+    place = f", from {start / SAMPLE_RATE:.2f} s" if start else ""
+    return [
+        f'<img alt="spectrogram" src="{picture(spectrogram)}">{player(issue.file_name, start)}',
+        html.escape(label),
+        f"{issue.target_probability:.1%}",
+        html.escape(issue.predicted),
+        f"{issue.probability:.1%}",
+        issue.split,
+        html.escape(issue.file_name) + place,
+    ]
+
+
+def picture(spectrogram):
+    """Return a (96, 64) spectrogram as the URL of a picture, with time on the x axis."""
+    colors = {"vmin": SILENCE, "vmax": LOUDEST, "cmap": "magma", "origin": "lower"}
     file = io.BytesIO()
-    imsave(file, spectrogram.T, vmin=SILENCE, vmax=LOUDEST, cmap="magma", origin="lower")
-    return base64.b64encode(file.getvalue()).decode()
+    # A tenth of the size of PNG.
+    imsave(file, spectrogram.T, **colors, format="webp", pil_kwargs={"quality": 80})
+    return data_url("image/webp", file)
 
 
-def player(file_name, example):
-    """Return HTML with a player for an example of a clip, or the reason why it cannot be read."""
+def player(file_name, start):
+    """Return a button that plays the example from sample `start` at 16 kHz, or why it cannot."""
     try:
         samples = read_waveform(file_name).samples
     except (InvalidClipError, MachineError) as error:
         return html.escape(f"cannot be read any more: {error}")
-    start = example * EXAMPLE_HOP_LENGTH
     samples = np.clip(samples[start : start + EXAMPLE_LENGTH] / FULL_SCALE, -1, 1)
     file = io.BytesIO()
-    # Lossless, and half the size of WAV.
-    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    sound = base64.b64encode(file.getvalue()).decode()
-    return f'<audio controls src="data:audio/flac;base64,{sound}"></audio>'
+    # Less than half the size of FLAC.
+    soundfile.write(file, samples, SAMPLE_RATE, format="MP3")
+    sound = data_url("audio/mpeg", file)
+    return f'<button data-sound="{sound}">▶ {len(samples) / SAMPLE_RATE:.3f} s</button>'
+
+
+def data_url(kind, file):
+    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
