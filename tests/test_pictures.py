@@ -86,11 +86,13 @@ def test_the_spectrogram_is_that_of_the_first_valid_clip(tmp_path):
     pattern = r'"data:image/png;base64,([^"]+)"'
     examples = [np.load(chunk)[place] for chunk, place in zip(chunks, (0, 1), strict=True)]
     loudest, lowest = max(example.max() for example in examples), np.log(0.01)
+    # An SVG file has the rows of the array in order, and flips the picture.
     data = re.findall(pattern, outputs["spectrograms"].read_text())
+    assert len(data) == 3
     for picture, example in zip(data, examples, strict=False):  # the last one is the colour bar
         shown = image.imread(io.BytesIO(base64.b64decode(picture)))
         expected = colormaps["magma"]((example.T - lowest) / (loudest - lowest))
-        assert np.abs(shown - expected[::-1]).max() < 2 / 255
+        assert np.abs(shown - expected).max() < 2 / 255
 
 
 def test_axes_are_in_seconds_and_hertz(tmp_path):
@@ -145,13 +147,18 @@ def test_the_outcome_and_length_of_each_clip(tmp_path):
 
 
 def bins_of(axes):
-    """{outcome: (left edge, right edge, bottom, top)} of a picture with a bin for each outcome."""
+    """The bin of each outcome, {outcome: (left, right, bottom, top)}, in a picture of lengths.
+
+    The outline of an outcome is its upper ends from left to right, then its lower ends.
+    """
     bins = {}
     for polygon in axes.patches:
-        corners = polygon.get_xy()
-        heights = corners[:, 1]
-        filled = corners[heights == heights.max(), 0]
-        bins[polygon.get_label()] = filled.min(), filled.max(), heights.max()
+        x, y = polygon.get_xy().T
+        edges = np.unique(x)
+        upper = y[1 : 2 * len(edges) - 1 : 2]
+        lower = y[2 * len(edges) - 1 : 4 * len(edges) - 3][::-1][::2]
+        [place] = np.flatnonzero(upper != lower)
+        bins[polygon.get_label()] = edges[place], edges[place + 1], lower[place], upper[place]
     return bins
 
 
@@ -177,8 +184,14 @@ def test_counts_of_one_bin_are_stacked():
         *[("too long", 10.0)] * 2,
     )
     [axes] = pictures.figure_of_lengths(found).axes
-    tops = {outcome: top for outcome, (_, _, top) in bins_of(axes).items()}
-    assert tops == {"valid": 30, "padded": 35, "not finite": 42, "too long": 42}
+    bins = {outcome: (bottom, top) for outcome, (_, _, bottom, top) in bins_of(axes).items()}
+    assert bins == {
+        "valid": (0, 30),
+        "padded": (30, 35),
+        "not finite": (35, 42),
+        "too long": (0, 2),
+    }
+    assert bins_of(axes)["too long"][:2] == pytest.approx((2.985, 3))
     assert axes.get_ylim() == (0.5, 84)
     assert axes.get_ylabel() == "clips per bin of 15 ms"
 
@@ -240,8 +253,9 @@ def test_ticks_are_whole_numbers_of_clips():
 
 def test_no_frame_stands_where_no_clip_is_invalid():
     valid, invalid = pictures.figure_of_outcomes(clips(yes={"valid": 3})).axes
-    assert invalid.get_title(loc="left") == "no invalid clips"
-    assert not invalid.axison and not invalid.get_legend()
+    assert invalid.get_xlabel() == "no invalid clips"
+    assert not len(invalid.get_xticks()) and not invalid.get_legend()
+    assert not any(spine.get_visible() for spine in invalid.spines.values())
     assert valid.get_xlabel() == "valid clips" and len(valid.get_xticks())
 
 
@@ -270,7 +284,7 @@ def test_times_are_below_each_column_and_frequencies_beside_each_row(
         assert [tick.get_text() for tick in axes[place].get_xticklabels()] == ["0", "0.4", "0.8"]
 
 
-@pytest.mark.parametrize("number", [1, 100, 101, 1000])
+@pytest.mark.parametrize("number", [1, 101, 1000])
 def test_any_number_of_labels(number, tmp_path):
     labels = [f"word{place}" for place in range(number)]
     outcomes = pictures.figure_of_outcomes(

@@ -51,7 +51,6 @@ STYLE = {
     "svg.hashsalt": "wavspec",
     "font.size": 9,
     "axes.titlesize": 9,
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -129,7 +128,7 @@ def figure_of_spectrograms(rows, chunks):
     for place, (label, example) in enumerate(zip(labels, examples, strict=True)):
         axes = figure.add_subplot(grid[place])
         image = axes.imshow(example.T, **style)
-        axes.set_title(shortened(label, tile), pad=3)
+        axes.set_title(shortened(label, tile), loc="left", pad=3)
         axes.set_xlim(0, EXAMPLE_LENGTH / SAMPLE_RATE)
         lowest = place + columns >= len(labels)
         axes.set_xticks([0, 0.4, 0.8] if lowest else [], ["0", "0.4", "0.8"] if lowest else [])
@@ -163,18 +162,19 @@ def figure_of_outcomes(clips):
     counts = counts.loc[labels].rename(lambda label: shortened(label, 1.5))
     figure = Figure(figsize=(10, 0.18 * len(labels) + 1.5), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    for axes, meaning, part in zip(
+    for axes, (meaning, remark, colors) in zip(
         figure.subplots(1, 2, sharey=True),
-        ["valid clips", "invalid clips (another scale)"],
-        [counts.filter(VALID), counts.filter(INVALID)],
+        [("valid clips", "", VALID), ("invalid clips", " (another scale)", INVALID)],
         strict=True,
     ):
+        part = counts.filter(colors)
         if part.empty:
-            axes.set_axis_off()
-            axes.set_title(f"no {meaning.partition(' (')[0]}")
+            axes.set(xlabel=f"no {meaning}", xticks=[])
+            axes.spines[:].set_visible(False)
+            axes.tick_params(left=False)
             continue
-        part.plot.barh(stacked=True, ax=axes, color=COLORS, width=0.8, legend=False)
-        axes.set(xlabel=meaning, ylabel="")
+        part.plot.barh(stacked=True, ax=axes, color=colors, width=0.8, legend=False)
+        axes.set(xlabel=meaning + remark, ylabel="")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=5, handlelength=1, columnspacing=1
@@ -223,7 +223,7 @@ def figure_of_lengths(clips):
     # Logarithmic, because most data sets have nearly all clips in one bin.
     axes.set(yscale="log", ylim=(0.5, max(10, 2 * np.max(counts))), ylabel=f"clips per {each}")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title(f"Lengths of the clips; a spectrogram takes {one:g} s", fontsize=11)
+    axes.set_title(f"Lengths of the clips; a spectrogram takes {one:g} s", loc="left", fontsize=11)
     axes.legend(loc="upper right")
     return figure
 
