@@ -2,9 +2,31 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from contextlib import contextmanager
+from threading import Timer
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="install chromium to run this test")
+
+# For scripts: waits for a state, however busy the machine is. `browser` ends one that never comes.
+HELPERS = """
+async function until(condition) {
+  for (;;) {
+    const value = condition();
+    if (value) return value;
+    await new Promise(resolve => setTimeout(resolve, 20));
+  }
+}
+function named(elements, text) {
+  return [...document.querySelectorAll(elements)].find(it => it.textContent.trim() == text);
+}
+"""
 
 
 class Page:
@@ -35,12 +57,16 @@ class Page:
             time.sleep(0.02)
 
     def evaluate(self, script):
-        """Run the body of an async JavaScript function; return its result."""
-        expression = f"(async () => {{{script}}})()"
-        options = {"awaitPromise": True, "returnByValue": True}
+        """Run the body of an async JavaScript function with HELPERS; return its result."""
+        expression = f"(async () => {{{HELPERS}{script}}})()"
+        options = {"awaitPromise": True, "returnByValue": True, "userGesture": True}
         answer = self.call("Runtime.evaluate", expression=expression, **options)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def resize(self, width, height):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def click(self, x, y):
         for kind in ("mousePressed", "mouseReleased"):
@@ -57,24 +83,27 @@ def read_message(file):
 
 
 @contextmanager
-def browser(command, folder, url):
-    """Yield a Page with `url`, opened in the browser `command` with a profile in `folder`."""
+def browser(folder, url):
+    """Yield a Page with `url`, opened in Chromium with a profile in `folder`."""
     (browser_reads, we_write), (we_read, browser_writes) = os.pipe(), os.pipe()
     flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
     # The browser reads from descriptor 3 and writes to descriptor 4.
     script = f'exec "$@" 3<&{browser_reads} 4>&{browser_writes}'
     process = subprocess.Popen(
-        ["bash", "-c", script, "bash", command, *flags, "--remote-debugging-pipe"],
+        ["bash", "-c", script, "bash", CHROMIUM, *flags, "--remote-debugging-pipe"],
         pass_fds=(browser_reads, browser_writes),
         stderr=subprocess.DEVNULL,
     )
     os.close(browser_reads)
     os.close(browser_writes)
+    watchdog = Timer(300, process.kill)
+    watchdog.start()
     with open(we_write, "wb") as write, open(we_read, "rb", buffering=0) as read:
         try:
             page = Page(write, read)
             page.open(url)
             yield page
         finally:
+            watchdog.cancel()
             process.kill()
             process.wait()
