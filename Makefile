@@ -47,9 +47,15 @@ pictures: setup
 	@$(PYTHON) -m venv .venv \
 	  || { rm -rf .venv; echo 'No venv in this Python (on Debian: apt install python3-venv)'; exit 1; }
 
+# A link in .venv, for `import wavspec` in any folder.
+.PHONY: wavspec
+wavspec: | .venv/bin/python
+	@ln -sfn ../../../../workflow_scripts/$@ \
+	  "$$($(bin)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$@"
+
 # Each set of packages leaves a file of its name in .venv; a second call installs nothing. The sets
 # list all dependencies, so pip does not have to resolve them.
-.venv/%: requirements/%.txt | .venv/bin/python
+.venv/%: requirements/%.txt | wavspec
 	@$(bin)/python requirements/check.py $*
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
