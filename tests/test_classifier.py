@@ -22,8 +22,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from browser import browser
 from classifier import classify
 from matplotlib.image import imread
+from test_report import CHROMIUM, needs_chromium
+from wavspec.audio import samples_to_examples
 from wavspec.classifier.examples import (
     SIDES,
     Examples,
@@ -32,6 +35,7 @@ from wavspec.classifier.examples import (
     open_examples,
     read_clips,
 )
+from wavspec.classifier.label_issues import write_page
 from wavspec.classifier.metrics import (
     confusion_of,
     draw_confusion_matrix,
@@ -40,7 +44,6 @@ from wavspec.classifier.metrics import (
     right_by_clip,
 )
 from wavspec.errors import WavspecError
-from wavspec.front_end import waveform_to_examples
 from workflow import ROOT, Workflow
 
 needs_tensorflow = pytest.mark.skipif(
@@ -128,8 +131,7 @@ class Dataset:
             "metrics": str(folder / "metrics.json"),
             "predictions": str(folder / "predictions.csv"),
             "history": str(folder / "history.csv"),
-            "label_issues": str(folder / "label_issues.html"),
-            "label_issues_table": str(folder / "label_issues.csv"),
+            "doubtful": str(folder / "doubtful.html"),
             **pictures,
         }
         settings = {
@@ -154,7 +156,7 @@ def spoken(folder, labels=WORDS):
         for speaker, side in enumerate(sides):
             for take in range(4):
                 rows.append((label, True, side))
-                examples.append(waveform_to_examples(say(word, speaker, take), 16_000)[0])
+                examples.append(samples_to_examples(say(word, speaker, take), 16_000)[0])
                 if len(rows) % 6 == 5:
                     rows.append((label, False, side))
                     examples.append(np.zeros((96, 64)))
@@ -662,7 +664,7 @@ def test_what_a_change_trains_anew(words, tmp_path):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["clips"] == dict.fromkeys(SIDES, 6)
     assert f"accuracy {metrics['accuracy']['testing']:.1%} on 6 testing clips" in run.stdout
-    assert "results/classifier: model.keras" in run.stdout and "label_issues.html" in run.stdout
+    assert "results/classifier: model.keras" in run.stdout and "doubtful.html" in run.stdout
     for hidden in ("epoch 1 of 1: accuracy", "oneDNN", "cuda", "I0000"):
         assert hidden not in run.stdout
     [stamp] = words.results.glob("stamps/classifier.*.json")
@@ -744,3 +746,75 @@ def test_words_that_yaml_takes_for_true_are_refused_with_advice(workflow):
     run = workflow.snakemake("--dry-run", check=False)
     assert run.returncode != 0
     assert "'classifier.words.0' (a word in quotes" in run.stdout and '["yes", "no"]' in run.stdout
+
+
+# The play button is at the left end of each player.
+PLAYERS = """
+return [...document.querySelectorAll("audio")].map(player => {
+  const {x, y, height} = player.getBoundingClientRect();
+  return [x + 20, y + height / 2];
+});
+"""
+
+HEARD = """
+const player = document.querySelectorAll("audio")[NUMBER];
+if (!player.ended) await new Promise(done => player.onended = done);
+const sound = await (await fetch(player.src)).arrayBuffer();
+const audio = await new OfflineAudioContext(1, 16000, 16000).decodeAudioData(sound);
+const picture = player.closest("tr").querySelector("img");
+await picture.decode();
+return {
+  played: player.currentTime,
+  samples: [...audio.getChannelData(0)],
+  picture: [picture.naturalWidth, picture.naturalHeight],
+  cells: [...player.closest("tr").cells].map(cell => cell.textContent.trim()),
+};
+"""
+
+
+@needs_chromium
+def test_doubtful_clips_are_seen_and_heard(tmp_path):
+    """The lowest probability comes first; the second example of a clip is its second 0.96 s."""
+    sound = np.round(3000 * np.random.default_rng(0).normal(0, 1, 40_000)).astype("<i2")
+    soundfile.write(tmp_path / "<a>.wav", sound, 16_000)
+    examples = samples_to_examples(sound / 32768, 16_000)
+    examples = np.concatenate([examples, examples])
+    examples.tofile(tmp_path / "spectrograms.dat")
+    names = [*["<a>.wav"] * 2, "gone.wav", "sure.wav"]
+    clips = clips_of(*[(word, True, "testing") for word in ("no", "no", "<up>", "yes")])
+    clips["file_name"], clips["example"] = [f"{tmp_path}/{name}" for name in names], [0, 1, 0, 0]
+    clips["target"] = ["_unknown_", "_unknown_", "<up>", "yes"]
+    probabilities = np.array([[0, 0.45, 0.55], [0, 0.1, 0.9], [0.3, 0.0, 0.7], [0.1, 0, 0.9]])
+    predictions = predictions_of(clips, ["<up>", "_unknown_", "yes"], probabilities)
+    page = tmp_path / "doubtful.html"
+    write_page(page, clips, predictions, tmp_path / "spectrograms.dat")
+
+    text = page.read_text()
+    assert "all 3" in text and "http" not in text
+    rows = re.findall(r"<tr><td>.*\n", text)
+    assert len(rows) == 3 and "gone.wav" in rows[1] and "cannot be read" in rows[1]
+    with browser(CHROMIUM, tmp_path, page.as_uri()) as opened:
+        heard = []
+        for number, place in enumerate(opened.evaluate(PLAYERS)):
+            opened.click(*place)
+            heard.append(opened.evaluate(HEARD.replace("NUMBER", str(number))))
+    first, second = heard
+    for seen, start in ((first, 15_360), (second, 0)):
+        assert seen["played"] == pytest.approx(0.975)
+        expected = sound[start : start + 15_600] / 32768
+        np.testing.assert_allclose(seen["samples"], expected, atol=1e-4)
+        assert seen["picture"] == [96, 64]
+    assert first["cells"][1:5] == ["no (as _unknown_)", "10.0%", "yes", "90.0%"]
+    assert first["cells"][5].endswith("<a>.wav, example 1, testing")
+
+
+def test_the_page_of_doubtful_clips_fits_into_the_report(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 16_000), 16_000)
+    np.zeros((200, 96, 64)).tofile(tmp_path / "spectrograms.dat")
+    clips = clips_of(*[("no", True, "validation")] * 200)
+    clips["file_name"], clips["target"] = f"{tmp_path}/a.wav", "no"
+    predictions = predictions_of(clips, ["no", "yes"], np.tile([0.4, 0.6], (200, 1)))
+    write_page(tmp_path / "doubtful.html", clips, predictions, tmp_path / "spectrograms.dat")
+    text = (tmp_path / "doubtful.html").read_text()
+    assert 1_300_000 < len(text) < 1_520_000
+    assert f"the first {text.count('<audio')} of 200" in text

@@ -32,9 +32,9 @@ from random_vggish import SHAPES, save_v1
 from spectrograms import write_chunk
 from tables import write_tables
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
+from wavspec.audio import samples_to_examples
 from wavspec.dataset import find_clips
 from wavspec.errors import WavspecError
-from wavspec.front_end import waveform_to_examples
 from workflow import ROOT, Workflow, kill_group, wait_until
 
 needs_tensorflow = pytest.mark.skipif(
@@ -537,7 +537,7 @@ def test_the_released_weights_give_the_published_values():
 
     sine = np.sin(2 * np.pi * 1000 * np.arange(3 * 16_000) / 16_000)
     with vggish.loaded(str(checkpoint), 2) as network:
-        embeddings = network(waveform_to_examples(sine, 16_000).astype(np.float32))
+        embeddings = network(samples_to_examples(sine, 16_000).astype(np.float32))
     codes = postprocess(embeddings, *load_pca(pca))
     found = [embeddings.mean(), embeddings.std(), codes.mean(), codes.std()]
     np.testing.assert_allclose(found, [0.000657, 0.343, 126.0, 89.3], rtol=0.1)

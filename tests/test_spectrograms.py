@@ -28,10 +28,10 @@ from wavspec.audio import (
     InvalidClipError,
     MachineError,
     read_clip,
+    samples_to_examples,
     wavfile_to_examples,
 )
 from wavspec.dataset import find_clips
-from wavspec.front_end import waveform_to_examples
 
 
 def chunk_of(dataset, label, folder, threads=1, **settings):
@@ -115,7 +115,7 @@ def test_a_stored_float_is_used_as_it_is(tmp_path):
         stored = tmp_path / f"{subtype}.wav"
         soundfile.write(stored, samples, 16_000, subtype=subtype)
         assert np.array_equal(wavfile_to_examples(stored), wavfile_to_examples(plain))
-    assert np.array_equal(waveform_to_examples(samples, 16_000), wavfile_to_examples(plain))
+    assert np.array_equal(samples_to_examples(samples, 16_000), wavfile_to_examples(plain))
 
 
 def test_channels_are_averaged_and_other_rates_resampled(tmp_path):
@@ -125,7 +125,7 @@ def test_channels_are_averaged_and_other_rates_resampled(tmp_path):
     soundfile.write(path, channels, 48_000, subtype="PCM_16")
     samples, _ = soundfile.read(path)
     mono = resampy.resample(np.mean(samples, axis=1), 48_000, 16_000)
-    assert np.array_equal(wavfile_to_examples(path), waveform_to_examples(mono, 16_000))
+    assert np.array_equal(wavfile_to_examples(path), samples_to_examples(mono, 16_000))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])

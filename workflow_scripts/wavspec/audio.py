@@ -2,7 +2,7 @@
 
 In a notebook::
 
-    from workflow_scripts.wavspec.audio import wavfile_to_examples
+    from wavspec.audio import wavfile_to_examples
     wavfile_to_examples("demo/yes/en_us_nohash_0.wav").shape  # (1, 96, 64)
 """
 
@@ -173,6 +173,41 @@ def read_waveform(path, expected=None, long_clips=None):
         return waveform._replace(samples=samples)
     except (OSError, MemoryError, ImportError) as error:
         raise MachineError(path, error) from error
+
+
+def samples_to_examples(samples, sample_rate):
+    """Return the log-mel examples of samples in memory, as from a microphone.
+
+    They are bit for bit those that `wavfile_to_examples` returns for a file of these samples.
+
+    Args:
+        samples: (n,) or (n, channels), int16 or floats in [-1, 1]. Channels are averaged.
+        sample_rate: in Hz; if it is not 16,000, the samples are resampled.
+
+    Returns:
+        (examples, 96, 64) float64. Example k begins at k * 0.96 s. Samples after the last complete
+        example are not used; under 0.975 s there is no example.
+
+    Raises:
+        ValueError: another shape or dtype, no samples, NaN or infinite values, or floats that seem
+            to be 16-bit values: beyond [-10, 10], or integers beyond [-1, 1].
+    """
+    samples = np.asarray(samples)
+    if not (samples.ndim == 1 or (samples.ndim == 2 and samples.shape[0] >= samples.shape[1])):
+        raise ValueError(f"samples must be (n,) or (n, channels), not {samples.shape}")
+    if not samples.size:
+        raise ValueError(f"there are no samples: the shape is {samples.shape}")
+    if np.issubdtype(samples.dtype, np.floating):
+        samples = samples.astype(np.float64, order="C") * FULL_SCALE
+        peak = peak_of(samples)
+        if not peak <= FAR_BEYOND or (peak > FULL_SCALE and not (samples % FULL_SCALE).any()):
+            raise ValueError(
+                f"floats must be in [-1, 1], and these reach {peak / FULL_SCALE:g}. Divide 16-bit "
+                "values by 32768, or convert them to int16"
+            )
+    elif not np.issubdtype(samples.dtype, np.int16):
+        raise ValueError(f"samples must be int16 or floats in [-1, 1], not {samples.dtype}")
+    return examples_of(to_mono_16k(samples, sample_rate))
 
 
 def open_clip(path, expected):

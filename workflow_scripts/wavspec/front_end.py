@@ -38,21 +38,6 @@ EXAMPLE_LENGTH = FRAME_LENGTH + (EXAMPLE_FRAMES - 1) * HOP_LENGTH  # 15,600 samp
 EXAMPLE_HOP_LENGTH = EXAMPLE_FRAMES * HOP_LENGTH  # 15,360 samples: examples do not share frames
 
 
-def waveform_to_examples(samples, sample_rate):
-    """Return the log-mel examples of a waveform.
-
-    Args:
-        samples: (n,) or (n, channels) floats, nominally in [-1, 1]. Channels are averaged.
-        sample_rate: in Hz; if it is not 16,000, the waveform is resampled.
-
-    Returns:
-        (examples, 96, 64) float64. Samples after the last complete example are not used; a
-        waveform of under 0.975 s has no example.
-    """
-    samples = to_mono_16k(np.asarray(samples, dtype=np.float64), sample_rate)
-    return examples_of(samples * FULL_SCALE)
-
-
 def to_mono_16k(samples, sample_rate):
     """Return `samples`, (n,) or (n, channels), as (m,) at 16 kHz."""
     if samples.ndim > 1:
