@@ -9,6 +9,7 @@
     summary: parts of the summary of a run.
     vggish, vggish_files: the network for embeddings, and its published files.
     classifier: the classifier of spoken words.
+    predict: label recordings with a trained classifier, on the command line.
 
 The modules in `run` control a run. Results do not depend on them.
 """

@@ -59,7 +59,11 @@ def resampled_length(samples, sample_rate):
 
 def examples_of(samples):
     """Return the (examples, 96, 64) float64 examples of (n,) samples at 16 kHz, in 16-bit steps."""
-    waveforms = waveforms_of(samples)
+    return log_mel_of(waveforms_of(samples))
+
+
+def log_mel_of(waveforms):
+    """Return the (n, 96, 64) float64 examples of (n, 15600) samples, see `waveforms_of`."""
     examples = np.empty((len(waveforms), *EXAMPLE_SHAPE))
     batch = ExampleBatch()
     for first in range(0, len(waveforms), batch.SIZE):
