@@ -261,7 +261,7 @@ def compare_starts(path, folder, rounds=15):
     options = {
         **{"dataset": folder / "start", "catalog": catalog, "chunk": chunk},
         **{"table": chunk.with_suffix(".csv"), "log": folder / "start.log", "threads": 1},
-        **{"short-clips": "invalid", "long-clips": "invalid"},
+        **{"short-clips": "invalid", "long-clips": "invalid", "hop": 0.96},
     }
     job = [sys.executable, ROOT / "workflow_scripts" / "spectrograms.py"]
     job += [str(text) for name in options for text in (f"--{name}", options[name])]

@@ -11,15 +11,15 @@ rule spectrograms:
     conda:
         "../envs/front_end.yaml"
     # One for every label of Speech Commands, because labels run in parallel. More for a very large
-    # label, which would otherwise run on one core when the others are done.
-    threads: lambda wildcards: min(16, 1 + len(RUN.labels[wildcards.label].clips) // 10_000)
+    # label, which would otherwise run on one core when the others are done. One if clips are cut,
+    # because each of them begins at the row after the last one's examples.
+    threads: lambda wildcards: RUN.labels[wildcards.label].threads(RUN.settings)
     resources:
         # The number of labels to run at once in a submission to a cluster, see slurm/config.yaml.
         labels_at_once=1,
-        # Up to 1.2 GB for a clip of 23 minutes at 48 kHz, the longest that is cut.
-        mem_mb=lambda wildcards, attempt: attempt
-        * (2000 if config["long_clips"] == "cut" else 1000),
-        runtime=lambda wildcards, attempt: attempt * RUN.labels[wildcards.label].minutes(),
+        mem_mb=lambda wildcards, attempt: attempt * 1000,
+        runtime=lambda wildcards, attempt: attempt
+        * RUN.labels[wildcards.label].minutes(RUN.settings),
     params:
         # Functions, because Snakemake would read braces in a folder's name as wildcards. With
         # `input`, because it does not record such parameters: where it compares them (the profile
@@ -28,8 +28,9 @@ rule spectrograms:
         dataset=lambda wildcards, input: RUN.dataset,
         short_clips=config["short_clips"],
         long_clips=config["long_clips"],
+        hop=RUN.settings["hop"],
     # Not a `script:`, whose start takes 0.1 s longer: a third of the time of a small label.
     shell:
         "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
         " --chunk {output.chunk:q} --table {output.table:q} --short-clips {params.short_clips}"
-        " --long-clips {params.long_clips} --threads {threads} --log {log:q} > {log:q} 2>&1"
+        " --long-clips {params.long_clips} --hop {params.hop} --threads {threads} --log {log:q} > {log:q} 2>&1"

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import struct
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,11 @@ import resampy
 import soundfile
 from spectrograms import write_chunk
 from test_broken_wav_files import peak_of_chunk
-from wavs import SETTINGS, log_mel_examples, riff, write_catalog, write_wav
-from wavspec.audio import MAX_SAMPLES, InvalidClipError, read_clip, wavfile_to_examples
+from wavs import SETTINGS, log_mel_examples, write_catalog, write_wav
+from wavspec import audio
+from wavspec.audio import wavfile_to_examples
+from wavspec.chunk import settings_of
+from wavspec.front_end import resampled
 
 CUT = {**SETTINGS, "long_clips": "cut"}
 
@@ -26,13 +28,13 @@ def chunk_of(dataset, folder, settings, threads=1):
         return np.load(chunk), list(csv.DictReader(file))
 
 
-def original(path):
-    """All examples of a file at any sample rate by the original front end."""
+def original(path, hop=96):
+    """All examples of a file at any sample rate by the original front end, `hop` frames apart."""
     samples, rate = soundfile.read(path, dtype="int16")
     samples = samples / 32768.0
     samples = samples if samples.ndim == 1 else np.mean(samples, axis=1)
     samples = samples if rate == 16_000 else resampy.resample(samples, rate, 16_000)
-    return log_mel_examples(samples)
+    return log_mel_examples(samples, hop)
 
 
 @pytest.fixture
@@ -109,28 +111,97 @@ def test_a_run_gives_the_rows_of_cut_clips_to_array_and_tables(built):
     assert jobs <= built.run(long_clips="invalid")
 
 
-@pytest.mark.parametrize(("rate", "minutes"), [(16_000, 69.9), (48_000, 23.3)])
-def test_a_clip_of_more_than_memory_may_hold_is_told_by_its_header(tmp_path, rate, minutes):
-    path = tmp_path / "long.wav"
-    with open(path, "wb") as file:
-        file.write(riff(b"", rate=rate)[:40] + struct.pack("<I", 2 * MAX_SAMPLES))
-        file.truncate(44 + 2 * MAX_SAMPLES)
-    with pytest.raises(InvalidClipError) as error:
-        read_clip(path, long_clips="cut")
-    assert error.value.reason == "too long"
-    seconds = MAX_SAMPLES / rate
-    assert error.value.detail == f"{seconds:.3f} s, under {seconds:.3f} needed"
-    assert seconds / 60 == pytest.approx(minutes, abs=0.1)
+def test_a_hop_gives_the_originals_examples(dataset, tmp_path):
+    for name in ("broken.wav", "large.wav", "r8000.wav"):
+        (dataset / "no" / name).unlink()
+    for frames in range(1, 4):  # as many as there are after a multiple of 4
+        write_wav(dataset / "no" / f"frames_{frames}.wav", samples=20_000 - 320 + 160 * frames)
+    paths = sorted((dataset / "no").iterdir())
+    for hop in (0.01, 0.29, 0.48, 1.0):
+        chunk, rows = chunk_of(dataset, tmp_path, {**CUT, "hop": hop})
+        expected = [original(path, round(hop / 0.01)) for path in paths]
+        valid = [row for row in rows if row["valid"] == "True"]
+        assert np.array_equal(chunk[[row["valid"] == "True" for row in rows]], np.vstack(expected))
+        assert [row["path"] for row in valid] == [
+            f"no/{path.name}"
+            for path, examples in zip(paths, expected, strict=True)
+            for _ in examples
+        ]
+
+
+def test_blocks_of_any_length_and_a_second_decoding_change_nothing(dataset, tmp_path, monkeypatch):
+    settings = {**CUT, "short_clips": "pad", "hop": 0.48}
+    chunk, rows = chunk_of(dataset, tmp_path, settings)
+    monkeypatch.setattr(audio, "READ_AT_ONCE", 1000)
+    for block, kept in ((99_999, 0), (7001, 50_000), (777, 0)):
+        monkeypatch.setattr(audio, "BLOCK", block)
+        monkeypatch.setattr(audio, "KEPT_BYTES", kept)
+        other_chunk, other_rows = chunk_of(dataset, tmp_path, settings)
+        assert rows == other_rows and np.array_equal(chunk, other_chunk)
+
+
+@pytest.mark.parametrize("rate", [1000, 8000, 11_025, 22_050, 44_100, 44_056, 48_000, 96_000])
+def test_resampling_in_blocks_gives_the_bits_of_the_whole(rate):
+    noise = np.random.default_rng(rate).normal(0, 3000, 3 * rate + 7)
+    whole = resampy.resample(noise, rate, 16_000)
+    for size in (101, 5000, len(noise)):
+        blocks = [noise[first : first + size] for first in range(0, len(noise), size)]
+        assert np.array_equal(np.concatenate([*resampled(blocks, rate)]), whole)
+    assert [*resampled([noise[: (rate - 1) // 16_000]], rate)] == []
+
+
+def test_a_clip_that_is_invalid_late_leaves_no_row(tmp_path, monkeypatch):
+    label = tmp_path / "dataset" / "no"
+    label.mkdir(parents=True)
+    noise = np.random.default_rng(0).normal(0, 0.1, 80_000)
+    soundfile.write(label / "a.wav", np.append(noise, np.nan), 16_000, subtype="FLOAT")
+    soundfile.write(label / "b.wav", noise, 16_000, subtype="FLOAT")
+    monkeypatch.setattr(audio, "BLOCK", 10_000)
+    monkeypatch.setattr(audio, "KEPT_BYTES", 0)
+    chunk, rows = chunk_of(tmp_path / "dataset", tmp_path, CUT)
+    assert [row["reason"] for row in rows] == ["not finite", *[""] * 5]
+    assert not chunk[0].any() and np.array_equal(chunk[1:], wavfile_to_examples(label / "b.wav"))
+
+
+def peak(folder, rate, channels, seconds):
+    """Peak memory, in MB, of a process that cuts one clip of noise."""
+    (folder / "no").mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(-999, 999, (seconds * rate, channels), np.int16)
+    soundfile.write(folder / "no" / "long.wav", noise, rate)
+    catalog, digest = write_catalog(folder, "no", folder, CUT)
+    chunk = folder / f"no.{digest}.npy"
+    result = peak_of_chunk(folder, catalog, chunk, chunk.with_suffix(".csv"), long_clips="cut")
+    assert len(np.load(chunk, mmap_mode="r")) == (seconds * 16_000 - 240) // 15_360
+    return result
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "minutes", "limit"), [(16_000, 1, 10, 120), (48_000, 2, 1, 230)]
+    ("rate", "channels", "seconds"), [(16_000, 1, 2400), (44_100, 1, 120), (48_000, 2, 120)]
 )
-def test_the_memory_for_long_clips(tmp_path, rate, channels, minutes, limit):
-    (tmp_path / "dataset" / "no").mkdir(parents=True)
-    noise = np.random.default_rng(0).integers(-999, 999, (minutes * 60 * rate, channels), np.int16)
-    soundfile.write(tmp_path / "dataset" / "no" / "long.wav", noise, rate)
-    catalog, digest = write_catalog(tmp_path / "dataset", "no", tmp_path, CUT)
-    chunk, table = tmp_path / f"no.{digest}.npy", tmp_path / f"no.{digest}.csv"
-    assert peak_of_chunk(tmp_path / "dataset", catalog, chunk, table, long_clips="cut") < limit
-    assert len(np.load(chunk, mmap_mode="r")) == (minutes * 60 * 16_000 - 240) // 15_360
+def test_memory_does_not_grow_with_the_length(tmp_path, rate, channels, seconds):
+    short = peak(tmp_path, rate, channels, 20)
+    assert peak(tmp_path, rate, channels, seconds) - short < 70
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"hop": 0}, "0 is less than 0.01"),
+        ({"hop": 2}, "2 is more than 1"),
+        ({"hop": 0.005}, "0.005 is less than 0.01"),
+        ({"hop": 0.125}, "0.125 is not a multiple of 0.01"),
+        ({"hop": "half"}, "'half' is not a number"),
+        ({"hop": 0.48, "long_clips": "invalid"}, "Add long_clips: cut"),
+    ],
+)
+def test_a_hop_that_is_not_possible_is_refused_in_one_line(workflow, changes, fault):
+    process = workflow.snakemake(check=False, **{"long_clips": "cut", **changes})
+    [line] = [line for line in process.stdout.splitlines() if "config key 'hop'" in line]
+    assert process.returncode and fault in line and "Traceback" not in process.stdout
+
+
+def test_every_hop_in_hundredths_is_possible():
+    for hundredths in range(1, 101):
+        for hop in (hundredths / 100, hundredths * 0.01, f"{hundredths / 100:.3f}"):
+            settings = settings_of({**CUT, "hop": round(float(hop), 12)})
+            assert round(settings["hop"] / 0.01) == hundredths

@@ -54,13 +54,13 @@ class Label:
         options = {
             **{"dataset": self.dataset, "catalog": self.catalog, "chunk": self.chunk},
             **{"table": self.table, "log": self.log, "threads": 1},
-            **{"short-clips": "invalid", "long-clips": "invalid"},
+            **{"short-clips": "invalid", "long-clips": "invalid", "hop": 0.96},
         }
         command = [sys.executable, "workflow_scripts/spectrograms.py"]
         command += [str(text) for name in options for text in (f"--{name}", options[name])]
         process = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
         *_, last = self.log.read_text().removesuffix("\ndone\n").splitlines()
-        return process.returncode == 0, last
+        return process.returncode == 0, last.removeprefix("Error: ")
 
     def outputs(self):
         return {path.name: path.read_bytes() for path in self.chunk.parent.iterdir()}
@@ -90,7 +90,7 @@ FAILS = ["EIO", "EMFILE", "ENFILE", "ENOMEM", "ETIMEDOUT", "ESTALE"]
         ("24_bits.wav", "open", 0, "EIO"),
         *[("plain.wav", "read", 0, name) for name in ("EIO", "ESTALE")],
         # The first read is that of the plain reader. Later ones are libsndfile's, first the header.
-        *[("24_bits.wav", "read", after, "EIO") for after in range(8)],
+        *[("24_bits.wav", "read", after, "EIO") for after in range(5)],
     ],
 )
 def test_a_clip_that_cannot_be_read_now_ends_the_job(label, faulty, clip, call, after, name):

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from pipeline.plan import LabelPlan, Plan, check_results, shortened
-from wavs import make_dataset, write_wav
+from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.clip import Clip
 from wavspec.errors import WavspecError
 from workflow import SNAKEMAKE, run
@@ -161,7 +161,7 @@ def test_too_little_room_is_refused_with_the_numbers(tmp_path):
     results = tmp_path / "not" / "yet there"
     clips = 2 * shutil.disk_usage(tmp_path).total // (2 * 8 * 96 * 64)
     with pytest.raises(WavspecError) as error:
-        plan_of(results, 0, clips).check_room(cut=False)
+        plan_of(results, 0, clips).check_room("dataset", SETTINGS)
     needed, free = map(float, re.findall(r"([\d,.]+) GB", str(error.value).replace(",", "")))
     assert needed == pytest.approx(clips * 2 * 8 * 96 * 64 / 1e9, abs=0.1)
     assert free < needed
@@ -172,8 +172,8 @@ def test_too_little_room_is_refused_with_the_numbers(tmp_path):
 
 def test_room_is_needed_for_what_is_missing_alone(tmp_path):
     clips = 2 * shutil.disk_usage(tmp_path).total // (8 * 96 * 64)
-    plan_of(tmp_path, clips, 0).check_room(cut=False)
-    plan_of(tmp_path, 1, 1).check_room(cut=False)
+    plan_of(tmp_path, clips, 0).check_room("dataset", SETTINGS)
+    plan_of(tmp_path, 1, 1).check_room("dataset", SETTINGS)
 
 
 def reasons(workflow, **config):

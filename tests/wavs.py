@@ -15,7 +15,7 @@ from pipeline.provenance import label_digest
 from wavspec.clip import Clip, new_csv
 from wavspec.dataset import find_clips
 
-SETTINGS = {"short_clips": "invalid", "long_clips": "invalid"}
+SETTINGS = {"short_clips": "invalid", "long_clips": "invalid", "hop": 0.96}
 
 
 def folder_of(variable, meaning):
@@ -88,8 +88,8 @@ def original_examples(path):
     return log_mel_examples(samples / 32768.0)
 
 
-def log_mel_examples(samples):
-    """The (examples, 96, 64) of a mono waveform at 16 kHz, by the original code."""
+def log_mel_examples(samples, hop=96):
+    """The (examples, 96, 64) of a mono waveform at 16 kHz, `hop` frames apart, by the original."""
     log_mel = ORIGINAL.log_mel_spectrogram(
         samples,
         audio_sample_rate=16_000,
@@ -100,7 +100,7 @@ def log_mel_examples(samples):
         lower_edge_hertz=125,
         upper_edge_hertz=7500,
     )
-    return ORIGINAL.frame(log_mel, 96, 96)
+    return ORIGINAL.frame(log_mel, 96, hop)
 
 
 def hashed(outputs):

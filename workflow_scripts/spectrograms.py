@@ -17,7 +17,14 @@ from wavspec.audio import FAINT, InvalidClipError, read_clip, worthless
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, TableRow, chunk_header
 from wavspec.clip import new_csv
 from wavspec.errors import WavspecError
-from wavspec.front_end import EXAMPLE_LENGTH, ExampleBatch, waveforms_of
+from wavspec.front_end import (
+    EXAMPLE_LENGTH,
+    HOP_LENGTH,
+    ExampleBatch,
+    frames_at_end,
+    resampled_length,
+    waveforms_in,
+)
 
 PART = 512  # clips that a thread works on at once
 
@@ -25,8 +32,7 @@ PART = 512  # clips that a thread works on at once
 def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
     """Write the log-mel examples of the clips in `catalog`, and a table with their outcomes.
 
-    Memory grows only with the rows of catalog and table. A clip of many examples adds its samples
-    and examples.
+    Memory grows only with the rows of catalog and table, not with the length of a clip.
 
     Args:
         dataset: the folder of the dataset; paths in the catalog are relative to it.
@@ -35,8 +41,8 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
             zeros for an invalid clip. Its name must have the digest `code.label_digest` of these
             clips and the present code.
         table: CSV file to write, with the fields of chunk.TableRow for each row of the chunk.
-        settings: {"short_clips": "invalid" or "pad", "long_clips": "invalid" or "cut"}, see
-            `audio.read_clip`.
+        settings: {"short_clips": "invalid" or "pad", "long_clips": "invalid" or "cut", "hop":
+            seconds}, see `audio.read_clip` and `chunk.settings_of`.
         threads: number of threads. The outputs do not depend on it.
 
     Returns:
@@ -99,12 +105,19 @@ def mapped(function, arguments, threads):
 def write_rows(dataset, clips, settings, file, first, batch):
     """Write the examples of `clips` from row `first` of the open `file`; return the TableRows."""
     found = (row for clip in clips for row in rows_of(dataset, clip, settings))
-    rows = []
+    rows, hop = [], frames_in(settings["hop"])
     while some := list(islice(found, batch.SIZE)):
         for place, (_, used, _) in enumerate(some):
             batch.samples[place, : len(used)] = used
             batch.samples[place, len(used) :] = 0.0
-        examples = batch.log_mel()[: len(some)]
+        endings = ()
+        if hop % 4:
+            endings = [
+                (place, *frames_at_end(length_of(row), row.example * hop))
+                for place, (row, _, _) in enumerate(some)
+                if row.valid
+            ]
+        examples = batch.log_mel(endings)[: len(some)]
         # A few samples of each suffice to exclude most clips, in a hundredth of the time.
         may_be_faint = np.abs(batch.samples[:, ::100]).max(axis=1) <= FAINT
         offset = HEADER_BYTES + (first + len(rows)) * ROW_BYTES
@@ -118,6 +131,16 @@ def write_rows(dataset, clips, settings, file, first, batch):
     return rows
 
 
+def frames_in(hop):
+    """Return a hop in seconds as a number of frames."""
+    return round(hop / 0.01)
+
+
+def length_of(row):
+    """Return the number of samples at 16 kHz of the clip of a TableRow."""
+    return resampled_length(row.samples, row.sample_rate)
+
+
 def write_at(file, offset, data):
     """Write all of `data` at `offset` of the open `file`; a full disk can write only a part."""
     while data:
@@ -127,21 +150,23 @@ def write_at(file, offset, data):
 
 def rows_of(dataset, clip, settings):
     """Yield (TableRow, samples of its example, later samples that are in no example) of a clip."""
+    short_clips, long_clips = settings["short_clips"], settings["long_clips"]
+    hop_length = HOP_LENGTH * frames_in(settings["hop"])
     try:
-        waveform = read_clip(os.path.join(dataset, clip.path), clip[1:3], **settings)
+        path = os.path.join(dataset, clip.path)
+        waveform = read_clip(path, clip[1:3], clip[3:5], short_clips, long_clips)
     except InvalidClipError as error:
         format = error.format or ("", "", "")
         yield TableRow(*clip, False, error.reason, error.detail, *format, "", 0, ""), (), ()
         return
-    samples, format, note = waveform
-    padded = max(0, EXAMPLE_LENGTH - len(samples))
-    if settings["long_clips"] == "cut" and not padded:
-        examples = waveforms_of(samples)
-    else:
-        examples = [samples[:EXAMPLE_LENGTH]]
-    rest = samples[EXAMPLE_LENGTH:] if len(examples) == 1 else ()
-    for number, used in enumerate(examples):
-        yield TableRow(*clip, True, "", "", *format, padded, number, note), used, rest
+    blocks, length, format, note = waveform
+    if length < EXAMPLE_LENGTH + hop_length:
+        padded, samples = max(0, EXAMPLE_LENGTH - length), waveform.samples
+        row = TableRow(*clip, True, "", "", *format, padded, 0, note)
+        yield row, samples[:EXAMPLE_LENGTH], samples[EXAMPLE_LENGTH:]
+        return
+    for number, used in enumerate(waveforms_in(blocks, hop_length)):
+        yield TableRow(*clip, True, "", "", *format, 0, number, note), used, ()
 
 
 # Not a `script:` of Snakemake's, whose preamble takes 0.1 s: a third of what a small label takes.
@@ -158,6 +183,7 @@ if __name__ == "__main__":
             {
                 "short_clips": options["--short-clips"],
                 "long_clips": options["--long-clips"],
+                "hop": float(options["--hop"]),
             },
             int(options["--threads"]),
         )

@@ -13,12 +13,14 @@ from typing import NamedTuple
 
 from wavspec.chunk import ROW_BYTES, read_catalog
 from wavspec.errors import WavspecError
-from wavspec.front_end import EXAMPLE_HOP_LENGTH
+from wavspec.front_end import EXAMPLE_LENGTH, SAMPLE_RATE
 
 from .digests import PATTERN, digest_in, name_in
 from .files import nearest_existing
 
 NAMED = 12  # the most labels to list for one reason
+# The fewest bytes of a second of sound in compressed files, for time limits.
+BYTES_PER_SECOND = {".mp3": 4000, **dict.fromkeys((".oga", ".ogg", ".opus"), 2000), ".flac": 8000}
 
 
 class LabelPlan(NamedTuple):
@@ -27,15 +29,35 @@ class LabelPlan(NamedTuple):
     digest: str  # of everything that its spectrograms depend on
     clips: list  # its Clips
 
-    def minutes(self):
+    def examples(self, settings):
+        """Return about the largest number of its examples, for time limits.
+
+        It is exact if long clips are not cut, and for 16-bit mono files at 16 kHz.
+
+        Args:
+            settings: {key: value} of the configuration, see `chunk.settings_of`.
+        """
+        if settings["long_clips"] != "cut":
+            return len(self.clips)
+        return sum(max(1, int(seconds_of(clip) / settings["hop"])) for clip in self.clips)
+
+    def threads(self, settings):
+        """Return the number of threads of its job, which computes 10,000 clips in two seconds."""
+        return 1 if settings["long_clips"] == "cut" else min(16, 1 + len(self.clips) // 10_000)
+
+    def minutes(self, settings):
         """Return the time limit of its job in minutes.
 
-        A core computes 4,000 examples per second from a warm disk. This allows for 133, as for a
-        cold network disk, or clips that must be resampled.
+        A core computes 4,000 examples per second from a warm disk, and resamples 40 seconds of
+        sound. This allows for 133 examples, as for a cold network disk, and 100 seconds of sound,
+        of which clips that are not cut need only the first two.
         """
-        # On a cluster's node, sizes are not known, and the limit is not used.
-        size = sum(getattr(clip, "size", 0) or 0 for clip in self.clips)
-        return 2 + max(len(self.clips) // 8000, size // 200_000_000)
+        cut = settings["long_clips"] == "cut"
+        seconds = sum(seconds_of(clip) if cut else 2 for clip in self.clips)
+        # Each file counts once: it can have thousands of segments.
+        sizes = {getattr(clip, "path", 0): getattr(clip, "size", 0) or 0 for clip in self.clips}
+        size = sum(sizes.values())
+        return 2 + int(max(self.examples(settings) / 8000, seconds / 6000, size / 200_000_000))
 
 
 class Plan(NamedTuple):
@@ -110,20 +132,26 @@ class Plan(NamedTuple):
                 "To replace them: --config replace_results=true"
             )
 
-    def check_room(self, cut):
+    def check_room(self, dataset, settings):
         """Raise WavspecError if the results do not fit on their file system.
 
         Args:
-            cut: whether long clips are cut into several rows.
+            dataset: its folder.
+            settings: {key: value} of the configuration, see `chunk.settings_of`.
         """
+        if not self.missing:
+            return
         # The chunks, and a copy of all of them in one file, which replaces an earlier one.
-        rows = sum(estimated_rows(self.labels[name].clips, cut) for name in self.missing)
-        all_rows = sum(estimated_rows(label.clips, cut) for label in self.labels.values())
+        rows_of = {
+            name: estimated_rows(dataset, label.clips, settings)
+            for name, label in self.labels.items()
+        }
+        rows, all_rows = sum(rows_of[name] for name in self.missing), sum(rows_of.values())
         earlier = Path(self.results, "wavfile_spec.dat")
         replaced = earlier.stat().st_blocks * 512 if earlier.exists() else 0
         needed = ROW_BYTES * rows + max(0, ROW_BYTES * all_rows - replaced)
         free = shutil.disk_usage(nearest_existing(self.results)).free
-        if self.missing and free < needed:
+        if free < needed:
             raise WavspecError(
                 f"config key 'results': {self.results!r} needs {in_bytes(needed)} more, and its "
                 f"disk has {in_bytes(free)} free. Use a folder on another disk: "
@@ -132,12 +160,40 @@ class Plan(NamedTuple):
             )
 
 
-def estimated_rows(clips, cut):
-    """Estimate the number of rows of clips; exact for 16-bit mono files at 16 kHz."""
-    if not cut:
+def seconds_of(clip):
+    """Return about the longest duration that a clip can have, by its size and the file ending."""
+    ending = os.path.splitext(getattr(clip, "path", ""))[1].lower()
+    # On a cluster's node, sizes are not known, and the limits are not used.
+    duration = (getattr(clip, "size", 0) or 0) / BYTES_PER_SECOND.get(ending, 32_000)
+    start, end = (clip.start or 0, clip.end) if hasattr(clip, "end") else (0, "")
+    return end - start if end != "" else max(0, duration - start)
+
+
+def estimated_rows(dataset, clips, settings):
+    """Return the number of rows of clips, as far as headers of WAV files and segments give it.
+
+    Other clips count as one row.
+    """
+    if settings["long_clips"] != "cut":
         return len(clips)
-    example = 2 * EXAMPLE_HOP_LENGTH  # bytes
-    return sum(max(1, (clip.size or 0) // example) for clip in clips)
+    rows = 0
+    for clip in clips:
+        seconds = seconds_of(clip) if clip.end != "" else wav_seconds(dataset, clip)
+        rows += max(1, 1 + int((seconds - EXAMPLE_LENGTH / SAMPLE_RATE) / settings["hop"]))
+    return rows
+
+
+def wav_seconds(dataset, clip):
+    """Return the duration of a clip in a common WAV file by its header; 0 for another file."""
+    try:
+        with open(os.path.join(dataset, clip.path), "rb", buffering=0) as file:
+            header = file.read(32)
+    except OSError:
+        return 0
+    bytes_per_second = int.from_bytes(header[28:32], "little")
+    if header[:4] != b"RIFF" or header[8:16] != b"WAVEfmt " or not bytes_per_second:
+        return 0
+    return (clip.size or 0) / bytes_per_second - (clip.start or 0)
 
 
 def in_bytes(number):

@@ -32,6 +32,7 @@ class Run:
 
     Attributes:
         clips: the number of clips.
+        examples: about the largest number of examples, for time limits.
         labels: {label as in the names of files: LabelPlan}, in row order.
         found: the Dataset; empty on a cluster's node.
         warnings: lines about the dataset.
@@ -60,6 +61,7 @@ class Run:
         gc.freeze()
         gc.enable()
         self.clips = sum(len(label.clips) for label in self.labels.values())
+        self.examples = sum(label.examples(self.settings) for label in self.labels.values())
 
     def _find_labels(self):
         os.environ[STAMPS_VARIABLE] = "{}"
@@ -127,7 +129,7 @@ class Run:
             fixed = (str(file) for rule in rules for file in rule.output if not rule.wildcard_names)
             check_ownership(self.results, fixed)
         if self.config["check_room"]:
-            plan.check_room(cut=self.config["long_clips"] == "cut")
+            plan.check_room(self.dataset, self.settings)
         for line in self.warnings:
             say(f"Warning: {line}")
         for stage, stamp in self.stamps.items():

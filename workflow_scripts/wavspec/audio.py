@@ -12,6 +12,8 @@ import math
 import os
 import stat
 import struct
+from collections.abc import Iterable
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -23,24 +25,29 @@ from .front_end import (
     FULL_SCALE,
     SAMPLE_RATE,
     examples_of,
+    resampled,
     resampled_length,
-    to_mono_16k,
+    to_mono,
 )
 
 # A clip has exactly one example if 15,600 <= samples at 16 kHz < 30,960.
 SHORTEST_VALID = EXAMPLE_LENGTH  # 0.975 s
 TOO_LONG = EXAMPLE_LENGTH + EXAMPLE_HOP_LENGTH  # 1.935 s: long enough for two examples
 
-# The longest clip that is cut, in samples at its original rate: 70 minutes at 16 kHz, 23 at 48 kHz.
-# It is kept in memory as float64: half a gigabyte, and as much again to resample.
-MAX_SAMPLES = 2**26
-
-# Above the rate of any audio interface. A larger number in a header is damage, and a clip of "one
-# second" at such a rate would take gigabytes.
-MAX_SAMPLE_RATE = 768_000  # Hz
+# From below the rate of stethoscopes to above that of any audio interface. Other numbers in a
+# header are damage, and resampling such a clip to 16 kHz could take gigabytes.
+SAMPLE_RATES = range(1000, 768_001)  # Hz
+BLOCK = 2**17  # numbers that are decoded at once
+# Samples of longer clips are not kept while they are checked, but decoded a second time.
+KEPT_BYTES = 2**25
 # libsndfile's length of a stream if the header does not contain it.
 UNKNOWN_LENGTH = 2**63 - 1
 SFE_MALLOC_FAILED = 17  # libsndfile's error code for too little memory
+
+# Formats in which libsndfile finds any sample at once; others are decoded from the start.
+SEEKABLE = {"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}
+MP3_EXCESS = 100  # the size of an MP3 file for libsndfile, as a multiple, see `decoder`
+WHOLE = ("", "")  # start and end of a clip that is a whole file
 
 # Errors of opening a file that belong to the file and recur. Others are errors of the machine.
 LASTING = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
@@ -64,21 +71,32 @@ FAR_BEYOND = 10 * FULL_SCALE  # floats far outside of [-1, 1], such as 16-bit va
 
 
 class AudioFormat(NamedTuple):
-    """The format in an audio file's header."""
+    """The format of a clip."""
 
     sample_rate: int  # Hz
     channels: int
-    samples: int  # per channel, at `sample_rate`
+    # Per channel, at `sample_rate`: as many as were decoded. If decoding stopped because the clip
+    # is too long, as many as its header announces, if that is more.
+    samples: int
 
 
 class Waveform(NamedTuple):
-    """The decoded content of an audio file."""
+    """The decoded content of a clip, mono at 16 kHz."""
 
-    samples: np.ndarray  # (n,), mono, in 16-bit steps; int16 or float64
+    # (n,) arrays, in 16-bit steps: int16 for mono integers at 16 kHz, otherwise float64. The blocks
+    # of a long clip can be iterated only once.
+    blocks: Iterable
+    length: int  # of all blocks
     format: AudioFormat
     # Blank, or why it is likely worthless: `channels cancel`, `beyond full scale` or `16-bit
     # values in 32-bit`.
     note: str = ""
+
+    @property
+    def samples(self):
+        """All blocks in one (length,) array."""
+        blocks = list(self.blocks)
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [[]])
 
 
 class InvalidClipError(ValueError):
@@ -122,57 +140,143 @@ def wavfile_to_examples(path):
     return examples_of(read_waveform(path).samples)
 
 
-def read_clip(path, expected=None, short_clips="invalid", long_clips="invalid"):
-    """Return the Waveform of a valid clip, at 16 kHz.
+def read_clip(path, expected=None, segment=WHOLE, short_clips="invalid", long_clips="invalid"):
+    """Return the Waveform of a valid clip.
 
     Args:
         path: the audio file.
         expected: the expected size in bytes and mtime in ns, both "" if no regular, readable file
             is expected. None to accept any.
+        segment: start and end of the clip in the file, in seconds; "" for those of the file.
         short_clips: "pad" if a clip of 1 to 15,599 samples is valid, or "invalid".
         long_clips: "cut" if a clip of more than one example is valid, or "invalid".
 
     Raises:
         InvalidClipError: the clip is not valid, with the reason. Any content of a file raises only
-            this. A too long clip is recognised from its header, without decoding it.
+            this. Lengths are those of the decoded samples, whatever the header announces.
         ClipChangedError: the file does not have the expected size and mtime.
         MachineError: the file cannot be read now, for a reason outside of the file.
     """
-    waveform = read_waveform(path, expected, long_clips)
-    length = len(waveform.samples)
-    if length < SHORTEST_VALID and not (short_clips == "pad" and length):
-        detail = f"{length / SAMPLE_RATE:.3f} s, {SHORTEST_VALID / SAMPLE_RATE} needed"
+    limit = TOO_LONG if long_clips == "invalid" else math.inf
+    waveform = read_waveform(path, expected, segment, limit)
+    if waveform.length < SHORTEST_VALID and not (short_clips == "pad" and waveform.length):
+        detail = f"{waveform.length / SAMPLE_RATE:.3f} s, {SHORTEST_VALID / SAMPLE_RATE} needed"
         raise InvalidClipError("too short", detail, waveform.format)
     return waveform
 
 
-def read_waveform(path, expected=None, long_clips=None):
-    """Return the Waveform of an audio file, at 16 kHz.
+def read_waveform(path, expected=None, segment=WHOLE, limit=math.inf):
+    """Return the Waveform of a clip of any length.
 
-    The samples are int16 for mono files of integers at 16 kHz, otherwise float64. As in VGGish,
-    files are read as 16-bit integers. Only stored floats are multiplied by 32,768 instead.
+    As in VGGish, files are read as 16-bit integers. Only stored floats are multiplied by 32,768
+    instead.
+
+    Args:
+        path, expected, segment: see `read_clip`.
+        limit: the number of samples at 16 kHz from which the clip is too long.
 
     Raises:
-        InvalidClipError: the file cannot be decoded, has NaN or infinite samples, or is too long,
-            see `limit_of`.
-        ClipChangedError: `expected`, a pair of size and mtime in ns, does not describe the file.
-        MachineError: see `read_clip`.
+        InvalidClipError: the file cannot be decoded, has NaN or infinite samples, or is too long.
+        ClipChangedError, MachineError: see `read_clip`.
     """
+    with opened(path, expected) as file:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidClipError("unreadable", "not a regular file")
+        at_most = READ_AT_ONCE if limit == math.inf else PLAIN_BYTES
+        content = os.read(file, min(status.st_size, at_most))
+        samples = plain_pcm(content, status.st_size) if segment == WHOLE else None
+        if samples is not None:
+            return Waveform([samples], len(samples), AudioFormat(SAMPLE_RATE, 1, len(samples)))
+        with decoder(file, content, segment) as clip:
+            kept, format, note = check(clip, limit)
+        detail = not format.samples and what_it_is(content, status.st_size)
+        if detail:
+            raise InvalidClipError("unreadable", detail, format)
+    length = resampled_length(format.samples, format.sample_rate)
+    blocks = blocks_at_16k(path, expected, segment, kept, format.sample_rate)
+    return Waveform(blocks, length, format, note)
+
+
+def blocks_at_16k(path, expected, segment, kept, sample_rate):
+    """Yield the blocks of a Waveform.
+
+    Args:
+        kept: list of its blocks at `sample_rate`, or None to decode it again.
+    """
+    with machine_errors(path):
+        if kept is not None:
+            yield from resampled(kept, sample_rate)
+            return
+    with opened(path, expected) as file:
+        content = os.read(file, READ_AT_ONCE)
+        with decoder(file, content, segment) as clip:
+            yield from resampled(map(to_mono, clip.blocks()), sample_rate)
+
+
+def check(clip, limit):
+    """Decode a Decoder's clip; return (list of its mono blocks or None, AudioFormat, note).
+
+    The blocks are not returned if they take more than KEPT_BYTES.
+    """
+    kept, size, decoded = [], 0, 0
+    peak = channel_peak = 0.0
+    sample_rate, channels, announced = clip.format
+    for block in clip.blocks():
+        mono = to_mono(block)
+        decoded += len(mono)
+        if resampled_length(decoded, sample_rate) >= limit:
+            length = f"at least {decoded / sample_rate:.3f} s"
+            if announced > decoded:
+                length = f"{announced / sample_rate:.3f} s according to its header"
+            detail = f"{length}, under {limit / SAMPLE_RATE:.3f} needed"
+            format = AudioFormat(sample_rate, channels, max(announced, decoded))
+            raise InvalidClipError("too long", detail, format)
+        block_peak = peak_of(mono)
+        # Doubles beyond the range of float32 would overflow in the spectrum.
+        if not block_peak <= MAX_FLOAT32:
+            raise InvalidClipError("not finite", "NaN or infinite samples", clip.format)
+        if channels > 1 and block_peak <= FAINT:
+            channel_peak = max(channel_peak, peak_of(block))
+        peak = max(peak, block_peak)
+        size += mono.nbytes
+        if kept is not None and size <= KEPT_BYTES:
+            kept.append(mono)
+        else:
+            kept = None
+    note = ""
+    if peak > FAR_BEYOND:
+        note = "beyond full scale"
+    elif peak <= FAINT and channel_peak >= CLEAR:
+        note = "channels cancel"
+    elif peak <= 1 and clip.subtype == "PCM_32" and clip.holds_anything():
+        note = "16-bit values in 32-bit"
+    return kept, AudioFormat(sample_rate, channels, decoded), note
+
+
+@contextmanager
+def machine_errors(path):
+    """Raise MachineError for errors that are not the clip's."""
     try:
+        yield
+    except (OSError, MemoryError, ImportError) as error:
+        raise MachineError(path, error) from error
+
+
+@contextmanager
+def opened(path, expected):
+    """Yield the file descriptor of a clip; raise ClipChangedError if it is not as `expected`."""
+    with machine_errors(path):
         file = open_clip(path, expected)
         try:
             try:
-                waveform = read_samples(file, long_clips)
+                yield file
             finally:
                 # After reading, even if it failed: another program may be writing the clip.
                 if expected and expected != state_of(os.fstat(file)):
                     raise ClipChangedError(path)
         finally:
             os.close(file)
-        samples = to_mono_16k(waveform.samples, waveform.format.sample_rate)
-        return waveform._replace(samples=samples)
-    except (OSError, MemoryError, ImportError) as error:
-        raise MachineError(path, error) from error
 
 
 def samples_to_examples(samples, sample_rate):
@@ -228,47 +332,22 @@ def state_of(status):
     return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else NO_FILE
 
 
-def read_samples(file, long_clips):
-    """Return the Waveform of an open file descriptor, at the file's sample rate."""
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        raise InvalidClipError("unreadable", "not a regular file")
-    at_most = PLAIN_BYTES if long_clips == "invalid" else READ_AT_ONCE
-    content = os.read(file, min(status.st_size, at_most))
-    samples = plain_pcm(content, status.st_size)
-    if samples is not None:
-        return Waveform(samples, AudioFormat(SAMPLE_RATE, 1, len(samples)))
-    os.lseek(file, 0, os.SEEK_SET)
-    source = Source(file, closefd=False)
-    is_all = len(content) == status.st_size
-    try:
-        waveform = decode(InMemory(content) if is_all else Buffered(source), long_clips)
-    except InvalidClipError as error:
-        detail = error.reason == "unreadable" and what_it_is(content, status.st_size)
-        if detail:
-            raise InvalidClipError("unreadable", detail, error.format) from error
-        raise
-    finally:
-        if source.error:
-            raise source.error
-    detail = not len(waveform.samples) and what_it_is(content, status.st_size)
-    if detail:
-        raise InvalidClipError("unreadable", detail, waveform.format)
-    return waveform
-
-
 def what_it_is(content, file_size):
     """Describe a file without audio by its size and first bytes; return None if unknown."""
     if not file_size:
         return "an empty file"
     if content.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the file itself: run `git lfs pull`"
-    if content[4:8] == b"ftyp":
-        return "an MP4 file (as .m4a), not WAV: convert it, for example with ffmpeg"
-    if content[:1] == b"\xff" and content[1:2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
-        return "an AAC file, not WAV: convert it, for example with ffmpeg"
-    if content.startswith(b"\x1a\x45\xdf\xa3"):
-        return "a WebM or Matroska file, not WAV: convert it, for example with ffmpeg"
+    for kind, found in (
+        ("MP4 file (as .m4a)", content[4:8] == b"ftyp"),
+        ("AAC file", is_aac(content)),
+        ("FLAC file without its header", content[:2] in (b"\xff\xf8", b"\xff\xf9")),
+        ("Ogg FLAC file", content[:4] == b"OggS" and content[28:33] == b"\x7fFLAC"),
+        ("WebM or Matroska file", content.startswith(b"\x1a\x45\xdf\xa3")),
+    ):
+        if found:
+            article = "an" if kind[0] in "AMO" else "a"
+            return f"{article} {kind}, which cannot be read: convert it, for example with ffmpeg"
     start = content.find(b"data\0\0\0\0", 12) + 8
     if content[:4] in (b"RIFF", b"RIFX") and start >= 20:
         # A chunk may follow a `data` that is empty indeed. Its name is text.
@@ -281,10 +360,144 @@ def what_it_is(content, file_size):
     return None
 
 
+def is_aac(content):
+    """Return whether the first bytes are those of AAC in ADTS frames (ISO/IEC 13818-7, 6.2).
+
+    MPEG-2's frames can begin like FLAC's. Therefore the next frame must be where the first ends.
+    """
+    if content[:2] in (b"\xff\xf0", b"\xff\xf1"):
+        return True
+    next_frame = int.from_bytes(content[3:6]) >> 5 & 0x1FFF
+    return content[:2] in (b"\xff\xf8", b"\xff\xf9") and (
+        content[next_frame : next_frame + 2] == content[:2]
+    )
+
+
+@contextmanager
+def decoder(file, content, segment):
+    """Yield the Decoder of a clip in an open file.
+
+    For libsndfile, the length that a header of FLAC announces, or that it estimates for MP3, is the
+    end of the sound. Here it decodes to the true end, because it finds no length in the header of
+    FLAC, and a larger file in the case of MP3.
+
+    Args:
+        file: file descriptor.
+        content: the first bytes of the file.
+        segment: see `read_clip`.
+    """
+    import soundfile
+
+    size = os.fstat(file).st_size
+    # libsndfile recognises MP3 after leading zeros only by the ending of a file's name.
+    start = len(content) - len(content.lstrip(b"\0"))
+    mp3 = is_mp3(content[start:])
+    start, announced = start if mp3 else 0, 0
+    flac = not mp3 and content[:3] in (b"fLa", b"ID3")
+    if flac:
+        content, announced = without_length(content)
+    source = Source(file, start, content)
+    stream = InMemory(content[start:]) if len(content) == size else Buffered(source, 2**16)
+    if mp3:
+        stream.claimed_size = MP3_EXCESS * size
+    try:
+        with soundfile.SoundFile(stream) as sound:
+            if not (mp3 or flac) and sound.frames != UNKNOWN_LENGTH:
+                announced = sound.frames
+            # Otherwise, soundfile seeks after each read.
+            sound.seekable = lambda: False
+            yield Decoder(sound, stream, segment, announced)
+    except soundfile.LibsndfileError as error:
+        if error.code == SFE_MALLOC_FAILED:
+            raise MemoryError(error.error_string) from error
+        detail = what_it_is(content, size)
+        if not detail and mp3:
+            detail = "libsndfile cannot decode it as MP3"
+        raise InvalidClipError("unreadable", detail or error.error_string) from error
+    finally:
+        if source.error:
+            raise source.error
+
+
+class Decoder:
+    """An open file that libsndfile decodes in blocks, from the start of a clip to its end.
+
+    Attributes:
+        format: AudioFormat with the samples that the header announces, or 0.
+        subtype: the encoding, as in soundfile.
+    """
+
+    def __init__(self, sound, stream, segment, announced):
+        self.sound, self.stream = sound, stream
+        self.subtype = sound.subtype
+        sample_rate = sound.samplerate
+        start, end = segment
+        self.start = round(start * sample_rate) if start != "" else 0
+        self.stop = round(end * sample_rate) if end != "" else math.inf
+        samples = max(0, min(announced, self.stop) - self.start)
+        self.format = AudioFormat(sample_rate, sound.channels, samples)
+        if sample_rate not in SAMPLE_RATES:
+            detail = (
+                f"sample rate {sample_rate} Hz, outside of {SAMPLE_RATES[0]} to {SAMPLE_RATES[-1]}"
+            )
+            raise InvalidClipError("unreadable", detail, self.format)
+
+    def blocks(self, dtype=None):
+        """Yield the clip's samples as (n, channels) arrays in 16-bit steps: int16 or float64."""
+        stored_as_float = self.subtype in ("FLOAT", "DOUBLE")
+        dtype = dtype or ("float64" if stored_as_float else "int16")
+        position = 0
+        # As in soundfile.read: after a seek, an MP3 decoder gives different last bits. FLAC without
+        # a length cannot seek.
+        if self.sound.format != "FLAC":
+            if self.subtype in SEEKABLE:
+                position = min(self.start, self.sound.frames)
+            self.sound.seek(position)
+        # In blocks, because a header may specify a thousand channels.
+        size = max(1, BLOCK // self.format.channels)
+        while position < self.stop:
+            block = self._read(min(size, self.stop - position), position, dtype)
+            if not len(block):
+                break
+            skipped = max(0, self.start - position)
+            position += len(block)
+            if skipped < len(block):
+                if stored_as_float:
+                    block *= FULL_SCALE
+                yield block[skipped:]
+        else:
+            return
+        if self.sound.format == "MP3" and is_mp3(self.stream.read(3)):
+            detail = f"its header announces {position / self.format.sample_rate:.3f} s, but more "
+            detail += "MP3 frames follow: convert it, for example with ffmpeg"
+            raise InvalidClipError("unreadable", detail, self.format)
+
+    def _read(self, count, position, dtype):
+        import soundfile
+
+        block = np.empty((count, self.format.channels), dtype)
+        try:
+            return self.sound.read(out=block)
+        except soundfile.LibsndfileError:
+            # A last frame of MP3 that is cut off is an error after the samples before it.
+            count = self.sound.tell() - position
+            if self.sound.format == "MP3" and not self.stream.read(1):
+                return block[:count]
+            raise
+
+    def holds_anything(self):
+        """Return whether any of the clip's 32-bit integers is not 0."""
+        return any(block.any() for block in self.blocks("int32"))
+
+
 class Lenient:
     """A stream that stays where it is at a seek to before its start, as damaged files ask for."""
 
+    claimed_size = None  # if set, where a seek to the end leads
+
     def seek(self, offset, whence=os.SEEK_SET):
+        if self.claimed_size and (offset, whence) == (0, os.SEEK_END):
+            return super().seek(self.claimed_size)
         # libsndfile calls this, through which no exception can pass.
         try:
             return super().seek(offset, whence)
@@ -304,19 +517,54 @@ class Source(io.FileIO):
     """An open file for libsndfile that stores the error of a read.
 
     libsndfile treats a failed read as the end of the file, and returns what was decoded before.
+
+    Args:
+        file: file descriptor.
+        start: number of bytes at the start of the file to leave out.
+        content: first bytes of the file, in place of those that are read.
     """
 
     error = None
 
+    def __init__(self, file, start, content):
+        super().__init__(file, closefd=False)
+        self.start, self.content = start, content
+        self.seek(0)
+
+    def seek(self, offset, whence=os.SEEK_SET):
+        offset += self.start if whence == os.SEEK_SET else 0
+        return super().seek(offset, whence) - self.start
+
+    def tell(self):
+        return super().tell() - self.start
+
     def readinto(self, buffer):
         try:
+            position = super().tell()
             count = super().readinto(buffer)
-            if not count and self.tell() < os.fstat(self.fileno()).st_size:
+            if not count and position < os.fstat(self.fileno()).st_size:
                 raise OSError(errno.EIO, "a read ended before the end of the file")
+            known = self.content[position : position + count]
+            buffer[: len(known)] = known
             return count
         except BaseException as error:
             self.error = error
             return 0
+
+
+def is_mp3(content):
+    """Return whether bytes begin like a frame of MP3, or like a tag before it."""
+    if content[:3] == b"ID3":
+        return b"fLaC" not in content
+    return content[:1] == b"\xff" and content[1:2] >= b"\xe0" and bool(content[1] & 6)
+
+
+def without_length(content):
+    """Return (`content`, the first bytes of a FLAC file, without its length; the length)."""
+    place = content.find(b"fLaC") + 18  # RFC 9639, 8.2: the last 36 of these 64 bits
+    value = int.from_bytes(content[place : place + 8])
+    unknown = (value >> 36 << 36).to_bytes(8)
+    return content[:place] + unknown + content[place + 8 :], value & (2**36 - 1)
 
 
 def plain_pcm(content, file_size):
@@ -334,94 +582,9 @@ def plain_pcm(content, file_size):
     return np.frombuffer(content, "<i2", offset=44)
 
 
-def decode(stream, long_clips=None):
-    """Return the Waveform of a binary stream, read by libsndfile, at the file's sample rate.
-
-    Raises: see `read_waveform`.
-    """
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(stream) as sound:
-            return decode_blocks(sound, long_clips)
-    except soundfile.LibsndfileError as error:
-        if error.code == SFE_MALLOC_FAILED:
-            raise MemoryError(error.error_string) from error
-        raise InvalidClipError("unreadable", error.error_string) from error
-
-
-def decode_blocks(sound, long_clips):
-    """Return the Waveform of an open soundfile.SoundFile, as `decode` does."""
-    announced = 0 if sound.frames == UNKNOWN_LENGTH else sound.frames
-    format = AudioFormat(sound.samplerate, sound.channels, announced)
-    if format.sample_rate > MAX_SAMPLE_RATE:
-        detail = f"sample rate {format.sample_rate} Hz, over {MAX_SAMPLE_RATE} is damage"
-        raise InvalidClipError("unreadable", detail, format)
-    limit = limit_of(long_clips, format.sample_rate)
-    stored_as_float = sound.subtype in ("FLOAT", "DOUBLE")
-    # As in soundfile.read: after a seek, an MP3 decoder gives different last bits.
-    if sound.seekable():
-        sound.seek(0)
-    samples, decoded = bytearray(), 0  # a bytearray grows without copies
-    peak = channel_peak = 0.0
-    # In blocks, because a header may specify a thousand channels, or more samples than follow.
-    block_size = max(1, 2**18 // format.channels)
-    while True:
-        length = resampled_length(max(announced, decoded), format.sample_rate)
-        if length >= limit:
-            detail = f"{length / SAMPLE_RATE:.3f} s, under {limit / SAMPLE_RATE:.3f} needed"
-            raise InvalidClipError("too long", detail, format)
-        block = sound.read(
-            block_size, dtype="float64" if stored_as_float else "int16", always_2d=True
-        )
-        if not len(block):
-            break
-        if stored_as_float:
-            block *= FULL_SCALE
-        mono = block[:, 0] if format.channels == 1 else np.mean(block, axis=1)
-        block_peak = peak_of(mono)
-        # Doubles beyond the range of float32 would overflow in the spectrum.
-        if not block_peak <= MAX_FLOAT32:
-            raise InvalidClipError("not finite", "NaN or infinite samples", format)
-        if format.channels > 1 and block_peak <= FAINT:
-            channel_peak = max(channel_peak, peak_of(block))
-        peak = max(peak, block_peak)
-        samples += memoryview(mono).cast("B")
-        decoded += len(mono)
-        dtype = mono.dtype
-    if not decoded:
-        return Waveform(np.empty(0), format._replace(samples=0))
-    note = ""
-    if peak > FAR_BEYOND:
-        note = "beyond full scale"
-    elif peak <= FAINT and channel_peak >= CLEAR:
-        note = "channels cancel"
-    elif peak <= 1 and sound.subtype == "PCM_32" and holds_anything(sound):
-        note = "16-bit values in 32-bit"
-    return Waveform(np.frombuffer(samples, dtype), format._replace(samples=decoded), note)
-
-
-def limit_of(long_clips, sample_rate):
-    """Return the number of samples at 16 kHz from which a clip at `sample_rate` is too long.
-
-    Args:
-        long_clips: "invalid" to allow one example, "cut" as many as fit into memory, None any
-            number.
-    """
-    if long_clips == "invalid":
-        return TOO_LONG
-    return resampled_length(MAX_SAMPLES, sample_rate) if long_clips == "cut" else math.inf
-
-
 def peak_of(samples):
     """Return the largest magnitude among `samples`; NaN if one is NaN."""
     return max(float(samples.max()), -float(samples.min()))
-
-
-def holds_anything(sound):
-    """Return whether any of the 32-bit integers of a soundfile.SoundFile is not 0."""
-    sound.seek(0)
-    return any(block.any() for block in sound.blocks(2**16, dtype="int32"))
 
 
 def worthless(used, rest):

@@ -20,6 +20,7 @@ from .front_end import EXAMPLE_SHAPE
 # system, so XFS and btrfs can share the blocks with the concatenation instead of copying them.
 ROW_BYTES = 8 * EXAMPLE_SHAPE[0] * EXAMPLE_SHAPE[1]
 HEADER_BYTES = 4096
+DEFAULT_HOP = 0.96  # s
 
 
 class TableRow(NamedTuple):
@@ -35,15 +36,28 @@ class TableRow(NamedTuple):
     detail: str  # what was found, in words
     sample_rate: str  # Hz; like channels and samples, blank if the header could not be read
     channels: str
-    samples: str  # per channel, in the file
+    samples: str  # per channel, in the clip, at `sample_rate`
     padded: str  # zeros appended at 16 kHz, see `short_clips` in config.yaml
     example: int = 0  # number of the example within the clip, from 0
     note: str = ""  # why a valid clip is likely worthless, see audio.worthless, or blank
 
 
 def settings_of(config):
-    """Return the part of the configuration that the rows of a label depend on."""
-    return {key: config[key] for key in ("short_clips", "long_clips")}
+    """Return the part of the configuration that the rows of a label depend on.
+
+    Raises:
+        WavspecError: `hop` is not a multiple of 0.01, or long clips are not cut.
+    """
+    settings = {key: config[key] for key in ("short_clips", "long_clips", "hop")}
+    hop = settings["hop"] = float(settings["hop"])
+    if round(hop, 2) != hop:
+        raise WavspecError(f"config key 'hop': {hop} is not a multiple of 0.01 s, such as 0.48")
+    if hop != DEFAULT_HOP and settings["long_clips"] != "cut":
+        raise WavspecError(
+            f"config key 'hop': {hop} is for clips that are cut into examples. Add long_clips: cut, "
+            "or remove `hop`."
+        )
+    return settings
 
 
 class ChunkError(WavspecError):

@@ -40,16 +40,60 @@ EXAMPLE_HOP_LENGTH = EXAMPLE_FRAMES * HOP_LENGTH  # 15,360 samples: examples do 
 
 def to_mono_16k(samples, sample_rate):
     """Return `samples`, (n,) or (n, channels), as (m,) at 16 kHz."""
-    if samples.ndim > 1:
-        samples = np.mean(samples, axis=1)
-    if sample_rate == SAMPLE_RATE:
-        return samples
-    if not resampled_length(len(samples), sample_rate):
-        return samples[:0]
-    # Importing its numba takes longer than computing a thousand clips, and few clips need it.
-    import resampy
+    return np.concatenate([*resampled([to_mono(samples)], sample_rate)] or [[]])
 
-    return resampy.resample(samples.astype(np.float64, copy=False), sample_rate, SAMPLE_RATE)
+
+def to_mono(samples):
+    """Return `samples`, (n,) or (n, channels), as (n,): the mean of the channels."""
+    if samples.ndim == 1:
+        return samples
+    return samples[:, 0] if samples.shape[1] == 1 else np.mean(samples, axis=1)
+
+
+def resampled(blocks, sample_rate):
+    """Yield a mono waveform at 16 kHz in blocks; the values do not depend on the blocks' lengths.
+
+    Args:
+        blocks: iterable of (n,) arrays, the parts of the waveform at `sample_rate`.
+        sample_rate: in Hz.
+    """
+    if sample_rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    # Importing its numba takes longer than computing a thousand clips, and few clips need it.
+    from resampy.filters import get_filter
+    from resampy.interpn import resample_f_s
+
+    # The steps of resampy.resample, whose inner function computes any range of positions.
+    window, precision, _ = get_filter("kaiser_best")
+    ratio = float(SAMPLE_RATE) / sample_rate
+    scale = min(1.0, ratio)
+    window = scale * window
+    differences = np.diff(window, append=window[-1])
+    step = 1.0 / ratio
+    wing = len(window) // int(scale * precision) + 2  # samples on each side of a position
+
+    waveform, first = np.empty(0), 0  # the samples that are needed, and the number of the first
+    done = received = 0
+
+    def until(end):
+        output = np.zeros(end - done)
+        # Exact, because `first` is a whole number.
+        positions = np.arange(done, end) * step - first
+        resample_f_s(waveform, positions, window, differences, precision, scale, output)
+        return output
+
+    for block in blocks:
+        waveform = np.concatenate([waveform[max(0, int(done * step) - wing - first) :], block])
+        received += len(block)
+        first = received - len(waveform)
+        end = resampled_length(received - wing, sample_rate) - 1
+        if end > done:
+            yield until(end)
+            done = end
+    end = resampled_length(received, sample_rate)
+    if end > done:
+        yield until(end)
 
 
 def resampled_length(samples, sample_rate):
@@ -73,11 +117,28 @@ def log_mel_of(waveforms):
     return examples
 
 
-def waveforms_of(samples):
+def waveforms_of(samples, hop_length=EXAMPLE_HOP_LENGTH):
     """Return a view of (n,) samples at 16 kHz as (examples, 15600), a row for each example."""
     if len(samples) < EXAMPLE_LENGTH:
         return samples[:0].reshape(0, EXAMPLE_LENGTH)
-    return sliding_window_view(samples, EXAMPLE_LENGTH)[::EXAMPLE_HOP_LENGTH]
+    return sliding_window_view(samples, EXAMPLE_LENGTH)[::hop_length]
+
+
+def waveforms_in(blocks, hop_length=EXAMPLE_HOP_LENGTH):
+    """Yield the (15600,) samples of each example of a waveform at 16 kHz.
+
+    Args:
+        blocks: iterable of (n,) arrays, the parts of the waveform.
+        hop_length: samples from the start of an example to that of the next.
+    """
+    rest, start = [], 0  # samples from earlier blocks, and where the next example starts in them
+    for block in blocks:
+        waveform = np.concatenate([rest, block]) if len(rest) else block
+        examples = waveforms_of(waveform[start:], hop_length)
+        yield from examples
+        start += hop_length * len(examples)
+        rest = waveform[start:]
+        start = max(0, start - len(waveform))
 
 
 # Periodic Hann as in VGGish: the period is FRAME_LENGTH, not one less. The window also scales
@@ -116,9 +177,22 @@ CUTS = ((), (128,), (128, 192))
 
 # OpenBLAS computes a product of so few frames in one thread: its limit is 2**18 multiplications,
 # which is more than 15 frames. Several threads would split the sums elsewhere. A multiple of 4,
-# because some processors add the last one to three frames of a product in another order. In the
-# original, these frames are never part of an example, which has 96 frames.
+# because some processors add the last one to three frames of a product in another order.
 WHOLE_FRAMES = 12
+
+
+def frames_at_end(length, start):
+    """Return (how many frames of an example are among a waveform's last, their number: 0 to 3).
+
+    The last frames are those after a multiple of 4, see WHOLE_FRAMES. No example has any if the hop
+    is a multiple of 4 frames.
+
+    Args:
+        length: of the waveform, in samples at 16 kHz.
+        start: the number of the example's first frame in the waveform.
+    """
+    frames = 1 + (length - FRAME_LENGTH) // HOP_LENGTH
+    return max(0, start + EXAMPLE_FRAMES - frames + frames % 4), frames % 4
 
 
 def whole_product(magnitude, mel):
@@ -212,8 +286,13 @@ class ExampleBatch:
         self._examples = np.empty((self.SIZE, *EXAMPLE_SHAPE))
         self._mel_product = mel_product(rows)
 
-    def log_mel(self):
-        """Return the (4, 96, 64) float64 examples of `samples`, in a buffer that is reused."""
+    def log_mel(self, endings=()):
+        """Return the (4, 96, 64) float64 examples of `samples`, in a buffer that is reused.
+
+        Args:
+            endings: (number of the example from 0 to 3, *pair of `frames_at_end`) of examples with
+                some of the last frames of a waveform.
+        """
         windowed = self._windowed.reshape(self.SIZE, EXAMPLE_FRAMES, FFT_LENGTH)
         np.copyto(windowed[..., :FRAME_LENGTH], self._frames)
         windowed = self._windowed.reshape(-1, len(self._window))
@@ -222,6 +301,13 @@ class ExampleBatch:
         np.abs(self._spectrum, out=self._magnitude)
         mel = self._examples.reshape(-1, MEL_BANDS)
         self._mel_product(self._magnitude, mel)
+        for place, count, remainder in endings:
+            if not count:
+                continue
+            frames = slice((place + 1) * EXAMPLE_FRAMES - count, (place + 1) * EXAMPLE_FRAMES)
+            last = np.zeros((WHOLE_FRAMES + remainder, BINS))
+            last[WHOLE_FRAMES:][:count] = self._magnitude[frames]
+            mel[frames] = (last @ MEL_WEIGHTS)[WHOLE_FRAMES:][:count]
         mel += LOG_OFFSET
         np.log(mel, out=mel)
         return self._examples
