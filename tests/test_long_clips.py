@@ -19,9 +19,9 @@ from wavspec.front_end import resampled
 CUT = {**SETTINGS, "long_clips": "cut"}
 
 
-def chunk_of(dataset, folder, settings, threads=1):
+def chunk_of(dataset, folder, settings, threads=1, segments=()):
     """The (n, 96, 64) chunk and the table's rows, as dicts, of the label `no`."""
-    catalog, digest = write_catalog(dataset, "no", folder, settings)
+    catalog, digest = write_catalog(dataset, "no", folder, settings, segments)
     chunk, table = folder / f"no.{digest}.npy", folder / f"no.{digest}.csv"
     write_chunk(dataset, catalog, chunk, table, settings, threads)
     with open(table, newline="") as file:

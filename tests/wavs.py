@@ -59,9 +59,14 @@ def make_dataset(folder, labels=("go", "no", "yes"), clips=2):
     return folder
 
 
-def write_catalog(dataset, label, folder, settings=SETTINGS):
-    """Write the catalog of a label of `dataset` into `folder`; return it and its digest."""
+def write_catalog(dataset, label, folder, settings=SETTINGS, segments=()):
+    """Write the catalog of a label of `dataset` into `folder`; return it and its digest.
+
+    With `segments`, pairs of seconds, it has these parts of each clip.
+    """
     clips = find_clips(dataset).labels[label]
+    if segments:
+        clips = [Clip(*clip[:3], *segment) for clip in clips for segment in segments]
     digest = label_digest(clips, settings)
     catalog = folder / f"{label}.{digest}.catalog"
     with new_csv(catalog, Clip._fields) as writer:

@@ -160,7 +160,14 @@ def read_clip(path, expected=None, segment=WHOLE, short_clips="invalid", long_cl
     limit = TOO_LONG if long_clips == "invalid" else math.inf
     waveform = read_waveform(path, expected, segment, limit)
     if waveform.length < SHORTEST_VALID and not (short_clips == "pad" and waveform.length):
-        detail = f"{waveform.length / SAMPLE_RATE:.3f} s, {SHORTEST_VALID / SAMPLE_RATE} needed"
+        start, end = segment
+        place = f" from {start:g} s" if start else ""
+        detail = (
+            f"{waveform.length / SAMPLE_RATE:.3f} s{place}, {SHORTEST_VALID / SAMPLE_RATE} needed"
+        )
+        samples, sample_rate = waveform.format.samples, waveform.format.sample_rate
+        if end != "" and samples < round(end * sample_rate) - round((start or 0) * sample_rate):
+            detail += f"; the file ends before {end:g} s"
         raise InvalidClipError("too short", detail, waveform.format)
     return waveform
 
@@ -226,11 +233,12 @@ def check(clip, limit):
         mono = to_mono(block)
         decoded += len(mono)
         if resampled_length(decoded, sample_rate) >= limit:
-            length = f"at least {decoded / sample_rate:.3f} s"
-            if announced > decoded:
-                length = f"{announced / sample_rate:.3f} s according to its header"
+            samples = max(announced, decoded)
+            claim = " according to its header" if announced > decoded else ""
+            at_least = "at least " if announced < decoded else ""
+            length = f"{at_least}{samples / sample_rate:.3f} s{claim}"
             detail = f"{length}, under {limit / SAMPLE_RATE:.3f} needed"
-            format = AudioFormat(sample_rate, channels, max(announced, decoded))
+            format = AudioFormat(sample_rate, channels, samples)
             raise InvalidClipError("too long", detail, format)
         block_peak = peak_of(mono)
         # Doubles beyond the range of float32 would overflow in the spectrum.
