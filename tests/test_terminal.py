@@ -340,10 +340,10 @@ def missing_output(workflow):
 
 
 FAULTS = {
-    no_such_module: "1 failed:\ntables\n  cause: ModuleNotFoundError: No module named 'no_such_module'",
+    no_such_module: "1 failed:\ntables\n  cause: ModuleNotFoundError: No module named 'no_",
     missing_colon: "1 failed:\ntables\n  cause: SyntaxError: expected ':'",
     rule_without_a_log: f"1 failed:\ntables\n  cause: {NO_MESSAGE}",
-    missing_output: "Snakemake's last lines:\nMissingOutputException in rule tables in file",
+    missing_output: "last lines:\nMissingOutputException in rule tables in file",
 }
 
 

@@ -18,7 +18,7 @@ ON_REQUEST = "Terminating processes on user request"
 PYTHON_ERROR = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 # Lines of Snakemake's log that do not say what happened.
 NO_CAUSE = re.compile(
-    r"Complete log|Elapsed|Shutting down|Exiting because|WorkflowError:$|At least one job|\[.*\d{4}\]$"
+    r"Complete log|Elapsed|Shutting down|Exiting because|WorkflowError:$|At least one|\[.*\d{4}\]$"
 )
 
 

@@ -319,7 +319,8 @@ def samples_to_examples(samples, sample_rate):
             )
     elif not np.issubdtype(samples.dtype, np.int16):
         raise ValueError(f"samples must be int16 or floats in [-1, 1], not {samples.dtype}")
-    return examples_of(to_mono_16k(samples, sample_rate))
+    blocks = list(resampled([to_mono(samples)], sample_rate))
+    return examples_of(np.concatenate(blocks))
 
 
 def open_clip(path, expected):

@@ -54,8 +54,8 @@ def settings_of(config):
         raise WavspecError(f"config key 'hop': {hop} is not a multiple of 0.01 s, such as 0.48")
     if hop != DEFAULT_HOP and settings["long_clips"] != "cut":
         raise WavspecError(
-            f"config key 'hop': {hop} is for clips that are cut into examples. Add long_clips: cut, "
-            "or remove `hop`."
+            f"config key 'hop': {hop} is for clips that are cut into examples. Add long_clips: "
+            "cut, or remove `hop`."
         )
     return settings
 
