@@ -150,8 +150,8 @@ def warn_of_the_rest(clips):
         training = len(taken) + (clips.split == "training").sum()
         warnings.append(
             f"{decided(clips)}, with no clip for {' or '.join(sorted(set(taken.split)))}: a hash "
-            f"takes {' and '.join(counts)} from the {training} for training, with shares as in "
-            "`split`"
+            f"takes {' and '.join(counts)} from the {training} for training, with the shares in "
+            "`split`, but at least one speaker"
         )
     if 0 < len(rest) < len(clips):
         warnings.append(
