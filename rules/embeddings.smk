@@ -23,8 +23,8 @@ rule embeddings:
     threads: 16
     resources:
         mem_mb=lambda wildcards, attempt: 2500 * attempt,
-        # In minutes, at 33 clips per second: half the speed of one core.
-        runtime=lambda wildcards, attempt: attempt * (10 + RUN.clips // 2000),
+        # In minutes, at 33 examples per second: half the speed of one core.
+        runtime=lambda wildcards, attempt: attempt * (10 + RUN.examples // 2000),
     params:
         dataset=lambda wildcards: RUN.dataset,
         settings=RUN.settings,

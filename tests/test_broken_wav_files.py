@@ -5,6 +5,7 @@ HOSTILE_FILES=3000 python -m pytest tests/test_broken_wav_files.py tries three t
 
 import csv
 import json
+import math
 import os
 import random
 import struct
@@ -89,10 +90,10 @@ def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
     chance = random.Random(20260101)
     dataset = tmp_path / "dataset"
     (dataset / "no").mkdir(parents=True)
-    whole = seeds(tmp_path)
+    complete = seeds(tmp_path)
     for number in range(FILES):
         path = dataset / "no" / f"{number:05}.wav"
-        path.write_bytes(broken(chance.choice(whole), chance))
+        path.write_bytes(broken(chance.choice(complete), chance))
     catalog, digest = write_catalog(dataset, "no", tmp_path)
     chunk, table = tmp_path / f"no.{digest}.npy", tmp_path / f"no.{digest}.csv"
 
@@ -106,14 +107,16 @@ def test_each_hostile_file_is_decoded_as_the_original_or_invalid(tmp_path):
     for row, spectrogram in zip(rows, spectrograms, strict=True):
         path = dataset / row["path"]
         assert np.isfinite(spectrogram).all()
+        # Of some FLAC and MP3 files, soundfile reads only as much as a header announces.
+        whole = int(row["samples"] or 0) <= frames_of_original(path)
         if row["valid"] == "True":
             valid += 1
-            if soundfile.info(path).subtype not in ("FLOAT", "DOUBLE"):
+            if whole and soundfile.info(path).subtype not in ("FLOAT", "DOUBLE"):
                 [expected] = original(path)
                 np.testing.assert_allclose(spectrogram, expected, rtol=0, atol=1e-9)
         else:
             assert row["reason"] and row["detail"] and not spectrogram.any()
-            assert examples_of_original(path) != 1, row
+            assert not whole or examples_of_original(path) != 1, row
     assert FILES / 20 < valid < FILES * 0.9
 
 
@@ -145,6 +148,15 @@ def test_memory_does_not_grow_with_the_label(tmp_path):
         chunk, table = tmp_path / f"no.{digest}.npy", tmp_path / f"no.{digest}.csv"
         peaks.append(peak_of_chunk(tmp_path, catalog, chunk, table))
     assert peaks[1] - peaks[0] < 12
+
+
+def frames_of_original(path):
+    """The number of samples that the original reads if it can; the true one for other formats."""
+    try:
+        info = soundfile.info(path)
+        return len(soundfile.read(path)[0]) if info.format in ("FLAC", "MP3") else math.inf
+    except Exception:
+        return math.inf
 
 
 def examples_of_original(path):

@@ -12,6 +12,7 @@ from wavs import log_mel_examples, write_wav
 from wavspec import audio
 from wavspec.audio import InvalidClipError, read_clip, read_waveform, wavfile_to_examples
 from wavspec.front_end import to_mono_16k
+from wavspec.rows import read_table, row_starts
 
 RATE = 16_000
 
@@ -120,6 +121,13 @@ def test_all_of_a_flac_is_read(tmp_path, monkeypatch, length, tag):
         assert np.array_equal(waveform.samples, samples)
 
 
+def test_tags_after_a_flac_are_no_sound(tmp_path):
+    path = tmp_path / "clip.flac"
+    path.write_bytes(flac(sound(20_000)) + b"TAG" + bytes(range(125)))
+    expected, _ = soundfile.read(path, dtype="int16")
+    assert np.array_equal(read_clip(path).samples, expected)
+
+
 @pytest.mark.parametrize("length", [0, 16_000, 10**9])
 def test_too_long_and_too_short_are_counted(tmp_path, length):
     (tmp_path / "long.flac").write_bytes(flac(sound(40_000), length))
@@ -202,3 +210,19 @@ def test_segments_are_padded_and_cut(tmp_path):
     assert [row["start"] for row in rows] == starts
     assert [row["padded"] for row in rows] == ["7600", *["0"] * 5]
     assert np.array_equal(wavfile_to_examples(path), original(path))
+
+
+def test_the_start_of_a_row_is_that_of_its_samples(tmp_path):
+    path = write_wav(tmp_path / "dataset" / "no" / "0.wav", samples=10 * RATE)
+    samples, _ = soundfile.read(path)
+    settings = {**CUT, "hop": 0.07}
+    segments = [("", ""), (2.5, 7.0), (9.5, "")]
+    chunk, rows = chunk_of(tmp_path / "dataset", tmp_path, settings, segments=segments)
+    [table] = tmp_path.glob("*.csv")
+    starts = row_starts(read_table(table), 0.07)
+    assert len(starts) == len(rows)
+    for start, row, spectrogram in zip(starts, rows, chunk, strict=True):
+        if row["valid"] == "True":
+            [expected] = log_mel_examples(samples[round(start * RATE) :][:15_600])
+            assert np.allclose(spectrogram, expected, rtol=0, atol=1e-14)
+    assert f"{starts[7]}" == "0.49" and starts.iloc[-1] == 9.5

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import resampy
 import soundfile
+from pipeline.plan import LabelPlan, estimated_rows
 from spectrograms import write_chunk
 from test_broken_wav_files import peak_of_chunk
 from wavs import SETTINGS, log_mel_examples, write_catalog, write_wav
 from wavspec import audio
 from wavspec.audio import wavfile_to_examples
 from wavspec.chunk import settings_of
+from wavspec.clip import Clip
 from wavspec.front_end import resampled
 
 CUT = {**SETTINGS, "long_clips": "cut"}
@@ -186,11 +188,11 @@ def test_memory_does_not_grow_with_the_length(tmp_path, rate, channels, seconds)
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"hop": 0}, "0 is less than 0.01"),
-        ({"hop": 2}, "2 is more than 1"),
-        ({"hop": 0.005}, "0.005 is less than 0.01"),
+        ({"hop": 0}, "0 is less than the minimum of 0.01"),
+        ({"hop": 2}, "2 is greater than the maximum of 1"),
+        ({"hop": 0.005}, "0.005 is less than the minimum"),
         ({"hop": 0.125}, "0.125 is not a multiple of 0.01"),
-        ({"hop": "half"}, "'half' is not a number"),
+        ({"hop": "half"}, "'half' is not of type 'number'"),
         ({"hop": 0.48, "long_clips": "invalid"}, "Add long_clips: cut"),
     ],
 )
@@ -198,6 +200,39 @@ def test_a_hop_that_is_not_possible_is_refused_in_one_line(workflow, changes, fa
     process = workflow.snakemake(check=False, **{"long_clips": "cut", **changes})
     [line] = [line for line in process.stdout.splitlines() if "config key 'hop'" in line]
     assert process.returncode and fault in line and "Traceback" not in process.stdout
+
+
+def test_what_a_job_requests_follows_the_examples():
+    def plan(name, size, count=2000, **segment):
+        return LabelPlan("", [Clip(name, size, 1, **segment)] * count)
+
+    words, minutes = plan("a.wav", 32_044), plan("a.wav", 30 * 32_000)
+    assert [label.examples(SETTINGS) for label in (words, minutes)] == [2000, 2000]
+    assert [label.examples(CUT) for label in (words, minutes)] == [2000, 62_000]
+    assert minutes.examples({**CUT, "hop": 0.1}) == 600_000
+    assert [label.minutes(SETTINGS) for label in (words, plan("a.mp3", 200_000_000, 1))] == [2, 3]
+    # 3.5 to 14 hours of sound, which take 5 to 20 minutes.
+    assert plan("a.MP3", 200_000_000, 1).minutes(CUT) == 10
+    assert plan("a.mp3", 200_000_000, start=5.0, end=8.0).examples(CUT) == 6000
+    assert plan("a.wav", 32_044, 45_000).threads(SETTINGS) == 5
+    assert plan("a.wav", 32_044, 45_000).threads(CUT) == 1
+    on_a_node = LabelPlan("", range(2000))
+    assert (on_a_node.examples(CUT), on_a_node.minutes(CUT)) == (2000, 2)
+
+
+def test_room_is_estimated_where_it_is_known(tmp_path):
+    noise = np.zeros((48_000 * 10, 2), np.int16)
+    for name in ("a.wav", "a.flac", "a.aiff"):
+        soundfile.write(tmp_path / name, noise, 48_000)
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+
+    def rows(name, *segment):
+        clip = Clip(name, (tmp_path / name).stat().st_size if name != "gone" else "", 1, *segment)
+        return estimated_rows(tmp_path, [clip, clip], CUT) / 2
+
+    assert [rows("a.wav"), rows("a.flac"), rows("a.aiff"), rows("b.wav")] == [10, 1, 1, 1]
+    assert [rows("a.wav", 4.0), rows("a.flac", 4.0, 8.0), rows("a.wav", "", 0.3)] == [6, 4, 1]
+    assert rows("gone") == 1 and estimated_rows(tmp_path, range(7), SETTINGS) == 7
 
 
 def test_every_hop_in_hundredths_is_possible():

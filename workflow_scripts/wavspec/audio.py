@@ -413,8 +413,6 @@ def decoder(file, content, segment):
         with soundfile.SoundFile(stream) as sound:
             if not (mp3 or flac) and sound.frames != UNKNOWN_LENGTH:
                 announced = sound.frames
-            # Otherwise, soundfile seeks after each read.
-            sound.seekable = lambda: False
             yield Decoder(sound, stream, segment, announced)
     except soundfile.LibsndfileError as error:
         if error.code == SFE_MALLOC_FAILED:
@@ -437,7 +435,10 @@ class Decoder:
     """
 
     def __init__(self, sound, stream, segment, announced):
-        self.sound, self.stream = sound, stream
+        self.sound, self.stream, self.announced = sound, stream, announced
+        self.can_seek = sound.seekable() and sound.format != "FLAC"
+        # Otherwise, soundfile seeks after each read, which changes the next samples of MP3.
+        sound.seekable = lambda: False
         self.subtype = sound.subtype
         sample_rate = sound.samplerate
         start, end = segment
@@ -458,7 +459,7 @@ class Decoder:
         position = 0
         # As in soundfile.read: after a seek, an MP3 decoder gives different last bits. FLAC without
         # a length cannot seek.
-        if self.sound.format != "FLAC":
+        if self.can_seek:
             if self.subtype in SEEKABLE:
                 position = min(self.start, self.sound.frames)
             self.sound.seek(position)
@@ -488,9 +489,11 @@ class Decoder:
         try:
             return self.sound.read(out=block)
         except soundfile.LibsndfileError:
-            # A last frame of MP3 that is cut off is an error after the samples before it.
+            # The samples before the error are complete. In FLAC it can be a tag after the sound, in
+            # MP3 a last frame that is cut off.
             count = self.sound.tell() - position
-            if self.sound.format == "MP3" and not self.stream.read(1):
+            at_end = self.sound.format == "FLAC" and position + count == self.announced
+            if at_end or (self.sound.format == "MP3" and not self.stream.read(1)):
                 return block[:count]
             raise
 

@@ -35,3 +35,14 @@ def read_table(path):
     if list(table.columns) != list(TableRow._fields):
         raise ChunkError(f"{path} lacks the columns {', '.join(TableRow._fields)}")
     return table.assign(valid=table.valid == "True")
+
+
+def row_starts(rows, hop):
+    """Return a Series: the seconds from the start of the file to that of each row's example.
+
+    Args:
+        rows: DataFrame with the columns `start` and `example` of `read_table`.
+        hop: seconds between the starts of examples, see config.yaml.
+    """
+    of_clip = rows.start.replace("", "0").astype(float)
+    return (of_clip + hop * rows.example.astype(int)).round(6)
