@@ -15,8 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from wavs import expected_outputs, hashed, make_dataset, original_examples
-from wavspec.audio import wavfile_to_examples
+from wavs import (
+    expected_outputs,
+    hashed,
+    log_mel_examples,
+    make_dataset,
+    original_examples,
+    write_wav,
+)
+from wavspec.audio import read_waveform, wavfile_to_examples
+from wavspec.front_end import HOP_LENGTH, ExampleBatch, frames_at_end, waveforms_in
 from workflow import ROOT, Workflow
 
 # numpy's wheels have five of these, and the other names stand for one of the five, such as Zen for
@@ -61,6 +69,22 @@ def differing(folder):
     ]
 
 
+def differing_with_hop(folder):
+    """The files of `folder` whose examples with hops of 1 and 29 frames are not the original's."""
+    batch, names = ExampleBatch(), []
+    for path in sorted(folder.iterdir()):
+        samples = read_waveform(path).samples
+        for hop in (1, 29):
+            examples = []
+            for number, used in enumerate(waveforms_in([samples], hop * HOP_LENGTH)):
+                batch.samples[0] = used
+                ending = (0, *frames_at_end(len(samples), number * hop))
+                examples.append(batch.log_mel([ending])[0].copy())
+            if not np.array_equal(examples, log_mel_examples(samples / 32768, hop)):
+                names.append((path.name, hop))
+    return names
+
+
 def digest(folder):
     """A digest of the examples of all files of `folder`."""
     values = [wavfile_to_examples(path).tobytes() for path in sorted(folder.iterdir())]
@@ -97,6 +121,13 @@ def under_kernel(function, folder, *arguments, **options):
 @pytest.mark.parametrize("kernel", ["", *KERNELS])
 def test_the_values_are_bit_for_bit_the_originals(clips, kernel):
     assert under_kernel("differing", clips, kernel) == "[]"
+
+
+@pytest.mark.parametrize("kernel", ["", *KERNELS])
+def test_the_last_frames_of_a_recording_are_the_originals(tmp_path, kernel):
+    for frames in (100, 101, 102, 103, 206, 301, 599):
+        write_wav(tmp_path / f"{frames}.wav", seed=frames, samples=400 + 160 * (frames - 1))
+    assert under_kernel("differing_with_hop", tmp_path, kernel) == "[]"
 
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="on one processor OpenBLAS has one thread")
