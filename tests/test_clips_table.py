@@ -50,10 +50,17 @@ def clips_of(dataset):
 
 
 def test_rows_are_sorted_by_label_path_and_start(tmp_path):
-    rows = b"b.wav,y,10\na.wav,y,\nb.wav,x,9\nb.wav,x,\nb.wav,x,10\na.wav,x,9.5\n./b.wav,y,0\n"
-    assert clips_of(found_in(tmp_path, b"path,label,start\n" + rows)) == {
-        "x": [("a.wav", 9.5, ""), ("b.wav", "", ""), ("b.wav", 9.0, ""), ("b.wav", 10.0, "")],
-        "y": [("a.wav", "", ""), ("b.wav", 0.0, ""), ("b.wav", 10.0, "")],
+    rows = "b.wav,y,10, a.wav,y,, b.wav,x,9, b.wav,x,9,12 b.wav,x,9,10.5 b.wav,x,10, a.wav,x,,"
+    table = "\n".join(["path,label,start,end", *rows.split(), "./b.wav,y,0,3"])
+    assert clips_of(found_in(tmp_path, table.encode())) == {
+        "x": [
+            ("a.wav", "", ""),
+            ("b.wav", 9.0, 10.5),
+            ("b.wav", 9.0, 12.0),
+            ("b.wav", 9.0, ""),
+            ("b.wav", 10.0, ""),
+        ],
+        "y": [("a.wav", "", ""), ("b.wav", 0.0, 3.0), ("b.wav", 10.0, "")],
     }
 
 

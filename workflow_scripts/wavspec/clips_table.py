@@ -80,18 +80,20 @@ def find_clips_in_table(folder, table):
     check_folder(folder)
     header, rows_of = read_table(table)
     check_names(rows_of)
-    rows = list(chain.from_iterable(rows_of.values()))
     above = os.path.join(folder, "")
     try:
-        states = {path: file_state(above + path) for path in {row.path for row in rows}}
+        labels = {
+            label: [
+                Clip(path, *file_state(above + path), start, end)
+                for path, _, _, _, start, end, _ in rows
+            ]
+            for label, rows in rows_of.items()
+        }
     except OSError as error:
         raise WavspecError(f"cannot read {error.filename!r}: {error.strerror}") from error
-    if not any(size for size, _ in states.values()):
+    rows = list(chain.from_iterable(rows_of.values()))
+    if not any(clip.size for clips in labels.values() for clip in clips):
         check_some_exist(folder, table, rows)
-    labels = {
-        label: [Clip(path, *states[path], start, end) for path, _, _, _, start, end, _ in some]
-        for label, some in rows_of.items()
-    }
     fields = [row.fields for row in rows]
     columns = {
         name: [texts[place] for texts in fields]
