@@ -172,7 +172,8 @@ def test_the_bounds_of_validity_are_on_edges_of_bins():
     assert bins["padded"][1] == bins["too long"][0] == pytest.approx(1.935)
     assert [line.get_xdata()[0] for line in axes.lines] == [0.975, 1.935]
     assert [text.get_text().strip() for text in axes.texts] == ["0.975 s", "1.935 s"]
-    assert axes.get_xlim() == (0, 3) and axes.get_ylim() == (0.5, 10)
+    left, right = axes.get_xlim()
+    assert left < 0.5 and 4 < right < 5 and axes.get_ylim() == (0.5, 10)
 
 
 def test_counts_of_one_bin_are_stacked():
@@ -191,21 +192,23 @@ def test_counts_of_one_bin_are_stacked():
         "not finite": (35, 42),
         "too long": (0, 2),
     }
-    assert bins_of(axes)["too long"][:2] == pytest.approx((2.985, 3))
+    left, right, *_ = bins_of(axes)["too long"]
+    assert left < 10 < right and right / left == pytest.approx(1.03, abs=0.005)
     assert axes.get_ylim() == (0.5, 84)
-    assert axes.get_ylabel() == "clips per bin of 15 ms"
 
 
-def test_long_recordings_are_on_a_logarithmic_scale():
+def test_the_lengths_of_long_recordings():
     found = of_lengths(("valid", 0.975), ("valid", 1.93), ("cut", 1.935), ("cut", 3600.0))
     found.loc[len(found)] = "unreadable", 0.0, "yes"
     [axes] = pictures.figure_of_lengths(found).axes
-    assert axes.get_xscale() == "log" and axes.get_ylabel() == "clips per bin"
     left, right = axes.get_xlim()
     assert left < 0.01 and right > 3600
-    cut = next(polygon for polygon in axes.patches if polygon.get_label() == "cut")
-    edges = cut.get_xy()[:, 0]
-    assert np.isclose(edges, 0.975).any() and np.isclose(edges, 1.935).any()
+    counts = {}
+    for polygon in axes.patches:
+        edges = np.unique(polygon.get_xy()[:, 0])
+        assert np.isclose(edges, 0.975).any() and np.isclose(edges, 1.935).any()
+        counts[polygon.get_label()] = polygon.get_xy()[:, 1].max()
+    assert counts == {"valid": 1, "cut": 1, "unreadable": 1}
     # The upper bound is not one of clips that are cut.
     assert [line.get_xdata()[0] for line in axes.lines] == [0.975]
 
@@ -278,8 +281,8 @@ def test_times_are_below_each_column_and_frequencies_beside_each_row(
     number, with_times, with_hertz, tmp_path
 ):
     axes = grid_of(number, tmp_path).axes[:number]
-    assert [place for place in range(number) if len(axes[place].get_xticks())] == with_times
-    assert [place for place in range(number) if len(axes[place].get_yticks())] == with_hertz
+    assert [place for place in range(number) if axes[place].xaxis.get_visible()] == with_times
+    assert [place for place in range(number) if axes[place].yaxis.get_visible()] == with_hertz
     for place in with_times:
         assert [tick.get_text() for tick in axes[place].get_xticklabels()] == ["0", "0.4", "0.8"]
 

@@ -29,8 +29,6 @@ from wavspec.html_page import write_page
 
 MOST_LABELS = 100  # in one picture
 BOUNDS = SHORTEST_VALID / SAMPLE_RATE, TOO_LONG / SAMPLE_RATE  # s
-BIN = 0.015  # s: the widest bins with both bounds at an edge
-LONGEST = 200 * BIN
 
 # The Okabe-Ito palette, safe for colour-blind readers.
 VALID = {"valid": "#0072B2", "padded": "#56B4E9", "cut": "#009E73"}
@@ -72,15 +70,9 @@ def draw(rows, chunks, pictures, page):
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     clips = clips_of(rows)
     with matplotlib.rc_context(STYLE):
-        for picture, figure in zip(
-            pictures,
-            [
-                figure_of_spectrograms(rows, chunks),
-                figure_of_outcomes(clips),
-                figure_of_lengths(clips),
-            ],
-            strict=True,
-        ):
+        figures = [figure_of_spectrograms(rows, chunks), figure_of_outcomes(clips)]
+        figures.append(figure_of_lengths(clips))
+        for picture, figure in zip(pictures, figures, strict=True):
             figure.savefig(picture, metadata={"Date": None})
     write_invalid(rows[~rows.valid], page)
 
@@ -123,6 +115,7 @@ def figure_of_spectrograms(rows, chunks):
     stop = start + EXAMPLE_FRAMES * HOP_LENGTH / SAMPLE_RATE
     style = {"cmap": "magma", "aspect": "auto", "interpolation": "none", "origin": "lower"}
     style["extent"] = start, stop, -0.5, MEL_BANDS - 0.5
+    hertz = np.array([250, 1000, 4000])
     style["vmin"] = math.log(LOG_OFFSET)  # silence
     style["vmax"] = max([0.0, *(example.max() for example in examples)])
     for place, (label, example) in enumerate(zip(labels, examples, strict=True)):
@@ -130,11 +123,11 @@ def figure_of_spectrograms(rows, chunks):
         image = axes.imshow(example.T, **style)
         axes.set_title(shortened(label, tile), loc="left", pad=3)
         axes.set_xlim(0, EXAMPLE_LENGTH / SAMPLE_RATE)
-        lowest = place + columns >= len(labels)
-        axes.set_xticks([0, 0.4, 0.8] if lowest else [], ["0", "0.4", "0.8"] if lowest else [])
-        axes.set_xticks(np.arange(10) / 10 if lowest else [], minor=True)
-        hertz = [250, 1000, 4000] if place % columns == 0 else []
-        axes.set_yticks(band_at(np.array(hertz)), hertz)
+        axes.set_xticks([0, 0.4, 0.8], ["0", "0.4", "0.8"])
+        axes.set_xticks(np.arange(10) / 10, minor=True)
+        axes.set_yticks(band_at(hertz), hertz)
+        axes.xaxis.set_visible(place + columns >= len(labels))
+        axes.yaxis.set_visible(place % columns == 0)
         axes.spines[:].set_visible(False)
     if examples:
         figure.supxlabel("time (s)", y=0.05 / height, va="bottom", fontsize=9)
@@ -185,46 +178,41 @@ def figure_of_outcomes(clips):
 
 def figure_of_lengths(clips):
     """Return a Figure of the lengths of all clips that could be read."""
+    clips = clips[np.isfinite(clips.seconds)]
+    seconds = clips.seconds.clip(lower=0.01)
+    # From syllables to hours: bins of a constant ratio, 3 %, with both bounds at an edge.
+    one, two = BOUNDS
+    ratio = (two / one) ** (1 / 24)
+    first, last = (
+        math.floor(math.log(length / one, ratio))
+        for length in (min(0.5, seconds.min()), max(4, seconds.max()))
+    )
+    # A length within a rounding error below an edge counts as on the edge.
+    edges = one * ratio ** np.arange(first, last + 2) * (1 - 1e-9)
+    outcomes = [outcome for outcome in COLORS if (clips.outcome == outcome).any()]
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
-    clips = clips[np.isfinite(clips.seconds)]
-    one, two = BOUNDS
-    is_cut = (clips.outcome == "cut").any()
-    if is_cut:
-        # From syllables to hours: bins of a constant ratio, with both bounds at an edge.
-        ratio = (two / one) ** 0.25
-        seconds = clips.seconds.clip(lower=0.01)
-        powers = np.log(np.array([seconds.min(), seconds.max()]) / one) / np.log(ratio)
-        edges = one * ratio ** np.arange(math.floor(powers[0]), math.ceil(powers[1]) + 2)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
-        each = "bin"
-        axes.set_xlabel("length (s), on a logarithmic scale")
-    else:
-        seconds = clips.seconds.clip(upper=LONGEST - BIN / 2)
-        edges = np.arange(201) * BIN
-        each = f"bin of {BIN * 1000:g} ms"
-        axes.set(xlim=(0, LONGEST), xlabel=f"length (s); the last bin has all over {LONGEST:g} s")
-    outcomes = [outcome for outcome in COLORS if (clips.outcome == outcome).any()]
-    # A length within a rounding error below an edge counts as on the edge.
     counts, *_ = axes.hist(
         [seconds[clips.outcome == outcome] for outcome in outcomes],
-        edges - 1e-9,
+        edges,
         stacked=True,
         histtype="stepfilled",
         color=[COLORS[outcome] for outcome in outcomes],
         label=outcomes,
     )
-    for bound in BOUNDS[:1] if is_cut else BOUNDS:
+    for bound in BOUNDS[:1] if "cut" in outcomes else BOUNDS:
         axes.axvline(bound, color="black", linewidth=0.8, linestyle="--")
         axes.text(bound, 1, f" {bound:g} s", transform=axes.get_xaxis_transform(), va="top")
+    axes.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="length (s)")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     # Logarithmic, because most data sets have nearly all clips in one bin.
-    axes.set(yscale="log", ylim=(0.5, max(10, 2 * np.max(counts))), ylabel=f"clips per {each}")
+    axes.set(yscale="log", ylim=(0.5, max(10, 2 * np.max(counts))), ylabel="clips per bin of 3 %")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(f"Lengths of the clips; a spectrogram takes {one:g} s", loc="left", fontsize=11)
-    axes.legend(loc="upper right")
+    if outcomes:
+        axes.legend(loc="upper right")
     return figure
 
 
