@@ -18,6 +18,9 @@ from wavspec import predict
 from wavspec.audio import samples_to_examples, wavfile_to_examples
 from workflow import ROOT
 
+# One process imports TensorFlow.
+pytestmark = pytest.mark.xdist_group("classifier")
+
 NOISE = np.random.default_rng(0).normal(0, 3000, (100_000, 3)).astype(np.int16)
 
 
@@ -47,7 +50,8 @@ def test_samples_have_the_examples_of_a_file_bit_for_bit(tmp_path, channels, rat
 def test_loud_and_short_samples_are_taken():
     assert samples_to_examples(1.5 * np.sin(np.arange(16_000)), 16_000).shape == (1, 96, 64)
     assert samples_to_examples(np.ones(16_000), 16_000).shape == (1, 96, 64)
-    assert samples_to_examples(NOISE[:15_599], 16_000).shape == (0, 96, 64)
+    for samples, rate in ((15_599, 16_000), (2, 48_000)):
+        assert samples_to_examples(NOISE[:samples, 0], rate).shape == (0, 96, 64)
 
 
 INTEGERS = np.resize([0.0, 1.0, -2.0], 16_000)
@@ -226,6 +230,14 @@ def test_what_cannot_be_read_is_reported_and_the_rest_labelled(model, tmp_path):
 
 
 @pytest.mark.tensorflow
+def test_examples_overlap_with_a_shorter_hop(model, tmp_path, capsys):
+    clip = recording(tmp_path / "clip.wav", 2, 44_100)
+    assert predict.main([str(model), str(clip), "--hop", "0.48"]) == 0
+    starts = [start for _, start, _ in labels_of(capsys.readouterr().out)]
+    assert starts == ["0.00", "0.48", "0.96"]
+
+
+@pytest.mark.tensorflow
 def test_short_recordings_are_padded_as_in_training(model, tmp_path, capsys):
     shutil.copytree(model, tmp_path / "classifier")
     write_facts(tmp_path / "classifier", "spectrograms", short_clips="pad")
@@ -257,6 +269,8 @@ def test_a_classifier_that_cannot_be_used_is_refused(tmp_path, capsys, monkeypat
     write_facts(tmp_path, "embeddings")
     assert "'classifier.features'" in refusal(capsys, tmp_path, "clip.wav")
     write_facts(tmp_path, "spectrograms")
+    for hop in ("0", "0.125"):
+        assert f"--hop {float(hop)} is not" in refusal(capsys, tmp_path, "clip.wav", "--hop", hop)
     for package in ("keras", "tensorflow", "ai_edge_litert"):
         monkeypatch.setitem(sys.modules, package, None)
     for file in ("model.keras", "model.tflite"):

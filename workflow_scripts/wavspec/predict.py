@@ -20,7 +20,7 @@ import numpy as np
 from .audio import InvalidClipError, read_clip
 from .dataset import is_audio, walk
 from .errors import WavspecError, reading
-from .front_end import EXAMPLE_HOP_LENGTH, EXAMPLE_LENGTH, SAMPLE_RATE, log_mel_of, waveforms_of
+from .front_end import EXAMPLE_LENGTH, HOP_LENGTH, SAMPLE_RATE, log_mel_of, waveforms_in
 
 BATCH_SIZE = 64  # examples
 ANY_PATH = re.compile(".+", re.DOTALL)
@@ -93,17 +93,26 @@ def files_in(path):
     return files
 
 
-def waveforms_in(path, short_clips):
-    """Return the (15600,) samples of each example; see `audio.read_clip` for `short_clips`."""
-    samples = read_clip(path, short_clips=short_clips, long_clips=None).samples
-    return waveforms_of(np.pad(samples, (0, max(0, EXAMPLE_LENGTH - len(samples)))))
+def read_examples(path, short_clips, hop_length):
+    """Return an iterable of the (15600,) samples of each example of a file.
+
+    Args:
+        path: the file. Its length does not matter for the memory.
+        short_clips: see `audio.read_clip`.
+        hop_length: samples from the start of an example to that of the next.
+    """
+    clip = read_clip(path, short_clips=short_clips, long_clips="cut")
+    if clip.length < EXAMPLE_LENGTH:
+        return [np.pad(clip.samples, (0, EXAMPLE_LENGTH - clip.length))]
+    return waveforms_in(clip.blocks, hop_length)
 
 
 class Recordings:
     """Yields (path, start in seconds, (15600,) samples) of each example in files and folders."""
 
-    def __init__(self, paths, short_clips):
-        self.short_clips, self.files, self.failures = short_clips, [], 0
+    def __init__(self, paths, short_clips, hop_length):
+        self.short_clips, self.hop_length = short_clips, hop_length
+        self.files, self.failures = [], 0
         # On a terminal, the lines on stdout would mix with it.
         self.shows_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         for path in paths:
@@ -113,8 +122,9 @@ class Recordings:
     def __iter__(self):
         for number, path in enumerate(self.files, 1):
             with self.reporting(path):
-                for place, waveform in enumerate(waveforms_in(path, self.short_clips)):
-                    start = place * EXAMPLE_HOP_LENGTH / SAMPLE_RATE
+                examples = read_examples(path, self.short_clips, self.hop_length)
+                for place, waveform in enumerate(examples):
+                    start = place * self.hop_length / SAMPLE_RATE
                     if place % BATCH_SIZE == 0:
                         self.progress(f"file {number} of {len(self.files)}, {start:.0f} s")
                     yield path, start, waveform
@@ -141,7 +151,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser("python -m wavspec.predict", description=__doc__)
     parser.add_argument("model", help="results/classifier, or model.keras or model.tflite in it")
     parser.add_argument("paths", nargs="+", metavar="file", help="a recording, or a folder of them")
+    parser.add_argument("--hop", type=float, default=0.96, help="seconds between two starts")
     options = parser.parse_args(arguments)
+    hop_length = HOP_LENGTH * round(options.hop / 0.01)
+    if hop_length < 1 or round(options.hop, 2) != options.hop:
+        parser.error(f"--hop {options.hop} is not a multiple of 0.01, such as 0.48")
     try:
         predict, facts = load_model(options.model)
     except WavspecError as error:
@@ -150,7 +164,7 @@ def main(arguments=None):
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("file_name", "start", "label", "probability"))
-    recordings = Recordings(options.paths, facts.get("short_clips"))
+    recordings = Recordings(options.paths, facts.get("short_clips"), hop_length)
     found = iter(recordings)
     while batch := list(itertools.islice(found, BATCH_SIZE)):
         examples = log_mel_of(np.array([waveform for _, _, waveform in batch]))
