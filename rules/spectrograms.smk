@@ -33,4 +33,5 @@ rule spectrograms:
     shell:
         "python {params.script:q} --dataset {params.dataset:q} --catalog {input.catalog:q}"
         " --chunk {output.chunk:q} --table {output.table:q} --short-clips {params.short_clips}"
-        " --long-clips {params.long_clips} --hop {params.hop} --threads {threads} --log {log:q} > {log:q} 2>&1"
+        " --long-clips {params.long_clips} --hop {params.hop} --threads {threads} --log {log:q}"
+        " > {log:q} 2>&1"

@@ -11,6 +11,7 @@ from pipeline.labels import read_rows
 from wavspec.clips_table import columns_by_row, dataset_of
 from wavspec.errors import WavspecError
 from wavspec.lists import LISTS, read_lists
+from wavspec.rows import row_starts
 from wavspec.split import split_of
 from wavspec.split_checks import counted, split_warnings
 from wavspec.summary import CURES, check_some_valid, loading_lines, split_summary
@@ -121,6 +122,9 @@ if "snakemake" in globals():
         )
         rows = rows.join(split)
         others = given.drop(columns=SPLIT_COLUMNS, errors="ignore")
+        starts = row_starts(rows, params.settings["hop"])
+        if starts.any():  # rows are parts of recordings
+            others.insert(0, "start", starts)
         rows[SPLIT_COLUMNS].join(others).to_csv(outputs.split)
         about_split = split_warnings(rows[rows.example == "0"], params.split)
         for warning in (*params.warnings, *about_lists, *about_split, *warnings_about(rows)):
