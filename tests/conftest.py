@@ -6,6 +6,7 @@ import os
 # front end other last bits.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import fcntl
 import shutil
 import signal
 
@@ -25,10 +26,18 @@ def workflow(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def clean_build(tmp_path_factory):
-    """A folder with the workflow of the fixture above after a clean build."""
-    folder = tmp_path_factory.mktemp("clean_build")
-    Workflow(folder / "project", make_dataset(folder / "dataset")).snakemake()
+def clean_build(tmp_path_factory, worker_id):
+    """A folder with the workflow of the fixture above after a clean build, one for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    folder = shared / "clean_build"
+    with open(shared / "clean_build.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            part = shared / "clean_build.part"
+            Workflow(part / "project", make_dataset(part / "dataset")).snakemake()
+            part.rename(folder)
     return folder
 
 
