@@ -9,11 +9,16 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import fcntl
 import shutil
 import signal
+import sys
 
 import pytest
 from random_vggish import Vggish
 from wavs import make_dataset
 from workflow import Workflow
+
+# Users have byte code, and some faults are seen only with it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell disables Ctrl-C for background processes, but some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
