@@ -12,7 +12,7 @@ import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="install chromium to run this test")
+needs_chromium = pytest.mark.browser
 
 # For scripts: waits for a state, however busy the machine is. `browser` ends one that never comes.
 HELPERS = """
@@ -27,6 +27,9 @@ function named(elements, text) {
   return [...document.querySelectorAll(elements)].find(it => it.textContent.trim() == text);
 }
 """
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 class Page:

@@ -1,4 +1,4 @@
-"""Fixtures of most tests."""
+"""Fixtures of most tests, and which tests run where."""
 
 import os
 
@@ -10,8 +10,11 @@ import fcntl
 import shutil
 import signal
 import sys
+from importlib.util import find_spec
 
 import pytest
+import slurm_cluster
+from browser import CHROMIUM
 from random_vggish import Vggish
 from wavs import make_dataset
 from workflow import Workflow
@@ -22,6 +25,42 @@ sys.dont_write_bytecode = False
 
 # A shell disables Ctrl-C for background processes, but some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Whether tests with these markers can run. Fixtures find out about the two other markers.
+CAN_RUN = {
+    "slurm": not slurm_cluster.MISSING
+    and find_spec("snakemake_executor_plugin_slurm")
+    and os.getuid() == 0,
+    "tensorflow": find_spec("tensorflow"),
+    "browser": CHROMIUM,
+}
+MARKERS_OF_FIXTURES = {
+    "vggish_files": "tensorflow",
+    "small_disk": "mount",
+    "sharing_disk": "mount",
+    "faulty": "compiler",
+}
+REQUIRED = os.environ.get("REQUIRE", "").split()  # markers of tests that must not be skipped here
+
+
+@pytest.hookimpl(tryfirst=True)  # for -m to see the markers
+def pytest_collection_modifyitems(config, items):
+    reasons = {line.split(":")[0]: line for line in config.getini("markers")}
+    for item in items:
+        for fixture in MARKERS_OF_FIXTURES.keys() & item.fixturenames:
+            item.add_marker(MARKERS_OF_FIXTURES[fixture])
+        for marker, can_run in CAN_RUN.items():
+            if item.get_closest_marker(marker) and not can_run:
+                item.add_marker(pytest.mark.skip(reason=reasons[marker]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.skipped and any(map(item.get_closest_marker, REQUIRED)):
+        report.outcome = "failed"
+        report.longrepr = f"{report.longrepr[2]}, but REQUIRE={' '.join(REQUIRED)}"
+    return report
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ noise, and each is on one side of the split only.
 
 import csv
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -46,10 +45,7 @@ from wavspec.classifier.metrics import (
 from wavspec.errors import WavspecError
 from workflow import ROOT, Workflow
 
-needs_tensorflow = pytest.mark.skipif(
-    not importlib.util.find_spec("tensorflow"),
-    reason="no TensorFlow: install requirements/tensorflow.txt",
-)
+needs_tensorflow = pytest.mark.tensorflow
 # One process imports TensorFlow.
 pytestmark = pytest.mark.xdist_group("classifier")
 

@@ -37,10 +37,7 @@ from wavspec.dataset import find_clips
 from wavspec.errors import WavspecError
 from workflow import ROOT, Workflow, kill_group, wait_until
 
-needs_tensorflow = pytest.mark.skipif(
-    not importlib.util.find_spec("tensorflow"),
-    reason="no TensorFlow: install requirements/tensorflow.txt",
-)
+needs_tensorflow = pytest.mark.tensorflow
 # One process makes the checkpoints, of 288 MB each, and imports TensorFlow.
 pytestmark = [
     pytest.mark.xdist_group("embeddings"),

@@ -5,7 +5,6 @@ workflow is changed for these tests: a job is caught in the middle of its work b
 that take long to resample, and its process is stopped there.
 """
 
-import importlib.util
 import os
 import re
 import signal
@@ -19,20 +18,11 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from slurm_cluster import ACCOUNT, MISSING, Cluster, wait_until
+from slurm_cluster import ACCOUNT, Cluster, wait_until
 from wavs import make_dataset, write_wav
 from workflow import Workflow
 
-PLUGIN = "snakemake_executor_plugin_slurm"
-
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"Slurm is not installed: no {', '.join(MISSING)}"),
-    pytest.mark.skipif(
-        importlib.util.find_spec(PLUGIN) is None,
-        reason="no Slurm plugin: make slurm",
-    ),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can start Slurm's daemons"),
-]
+pytestmark = pytest.mark.slurm
 
 # Characters that sbatch, srun and two command lines could misread.
 AWKWARD_LABELS = [
@@ -321,10 +311,7 @@ def test_interrupted_killed_and_run_again(cluster, tmp_path):
     assert workflow.outputs() == local_outputs(tmp_path / "local", dataset)
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("tensorflow"),
-    reason="no TensorFlow: install requirements/tensorflow.txt",
-)
+@pytest.mark.tensorflow
 def test_the_later_stages(cluster, vggish_files, tmp_path):
     dataset = make_dataset(tmp_path / "dataset", clips=4)
     for number, side in enumerate(("validation", "testing")):
