@@ -1,5 +1,6 @@
 # make            create .venv, and run the workflow on the demo clips
-# make test       install the test packages, and run the tests
+# make test       install the test packages, and run all tests that this machine can run
+# make check      in a minute: the style checks, and the tests that start no other process
 # make slurm      install packages for `snakemake --profile slurm`
 # make tensorflow install packages for `snakemake embeddings` and `snakemake classifier`
 # make lint       run the style checks of CI
@@ -10,7 +11,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 CLIPS ?= 3000
 
 .DEFAULT_GOAL := run
-.PHONY: run setup slurm tensorflow test lint bench pictures requirements clean
+.PHONY: run setup slurm tensorflow test check lint bench pictures requirements clean
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
@@ -27,7 +28,10 @@ slurm: .venv/slurm
 tensorflow: .venv/tensorflow
 
 test: .venv/test
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest --numprocesses=auto --dist=loadgroup
+
+check: lint
+	$(bin)/python -m pytest --numprocesses=auto --dist=loadgroup -r fE --no-processes -m 'not tensorflow'
 
 lint: .venv/test
 	$(bin)/snakemake --lint

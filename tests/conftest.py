@@ -41,6 +41,14 @@ MARKERS_OF_FIXTURES = {
     "faulty": "compiler",
 }
 REQUIRED = os.environ.get("REQUIRE", "").split()  # markers of tests that must not be skipped here
+STARTS_OF_PROCESSES = {
+    *("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
+}
+
+
+def pytest_addoption(parser):
+    text = "skip each test when it begins to start another process"
+    parser.addoption("--no-processes", action="store_true", help=text)
 
 
 @pytest.hookimpl(tryfirst=True)  # for -m to see the markers
@@ -61,6 +69,18 @@ def pytest_runtest_makereport(item):
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr[2]}, but REQUIRE={' '.join(REQUIRED)}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_processes(request):
+    """With --no-processes, see above."""
+
+    def skip(event, arguments):
+        if event in STARTS_OF_PROCESSES:
+            pytest.skip("starts another process")
+
+    if request.config.getoption("no_processes"):
+        sys.addaudithook(skip)
 
 
 @pytest.fixture
