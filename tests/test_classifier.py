@@ -715,6 +715,7 @@ def test_long_clips_and_background_noise(words):
     assert list(tested.example[tested.label == "tone"]) == [0, 1, 0, 0]
 
 
+@needs_tensorflow
 def test_a_refusal_is_one_plain_message(built):
     run = built.snakemake("classifier", check=False, split="{validation: 0}")
     assert run.returncode != 0
