@@ -40,7 +40,8 @@ MARKERS_OF_FIXTURES = {
     "sharing_disk": "mount",
     "faulty": "compiler",
 }
-REQUIRED = os.environ.get("REQUIRE", "").split()  # markers of tests that must not be skipped here
+TOOLS = {*CAN_RUN, *MARKERS_OF_FIXTURES.values()}
+INSTALLED = set(os.environ.get("REQUIRE", "").split())  # no test that needs these alone is skipped
 STARTS_OF_PROCESSES = {
     *("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system")
 }
@@ -65,9 +66,10 @@ def pytest_collection_modifyitems(config, items):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
     report = yield
-    if report.skipped and any(map(item.get_closest_marker, REQUIRED)):
+    tools = TOOLS & {marker.name for marker in item.iter_markers()}
+    if report.skipped and tools and tools <= INSTALLED:
         report.outcome = "failed"
-        report.longrepr = f"{report.longrepr[2]}, but REQUIRE={' '.join(REQUIRED)}"
+        report.longrepr = f"{report.longrepr[2]}, but REQUIRE has {' and '.join(tools)}"
     return report
 
 
