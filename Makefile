@@ -15,6 +15,7 @@ CLIPS ?= 3000
 .DELETE_ON_ERROR:
 
 bin := .venv/bin
+parallel := --numprocesses=auto --dist=loadgroup
 
 run: setup
 	$(bin)/snakemake --cores $(CORES)
@@ -28,10 +29,10 @@ slurm: .venv/slurm
 tensorflow: .venv/tensorflow
 
 test: .venv/test
-	$(bin)/python -m pytest --numprocesses=auto --dist=loadgroup
+	$(bin)/python -m pytest $(parallel)
 
 check: lint
-	$(bin)/python -m pytest --numprocesses=auto --dist=loadgroup -r fE --no-processes -m 'not tensorflow'
+	$(bin)/python -m pytest $(parallel) -r fE --no-processes -m 'not tensorflow'
 
 lint: .venv/test
 	$(bin)/snakemake --lint
