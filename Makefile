@@ -65,7 +65,7 @@ wavspec: | .venv/bin/python
 	@echo 'Installing $< into .venv, which takes a minute or two ...'
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile -r $<
 	@# pip would compile on one core. Some packages contain files for other versions of Python.
-	@$(bin)/python -m compileall -qq -j 0 .venv/lib || true
+	@$(bin)/python -W ignore -m compileall -qq -j 0 .venv/lib || true
 	@touch $@
 
 .venv/test: .venv/oracle
