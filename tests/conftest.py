@@ -12,6 +12,7 @@ import signal
 import sys
 from importlib.util import find_spec
 
+import hypothesis
 import pytest
 import slurm_cluster
 from browser import CHROMIUM
@@ -22,6 +23,10 @@ from workflow import Workflow
 # Users have byte code, and some faults are seen only with it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes says more about what else the machine does.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # A shell disables Ctrl-C for background processes, but some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
