@@ -37,7 +37,8 @@ include: "rules/concatenate.smk"
 include: "rules/tables.smk"
 include: "rules/pictures.smk"
 include: "rules/embeddings.smk"
-include: "rules/classifier.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
 
 
 if MAIN:

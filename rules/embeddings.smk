@@ -15,7 +15,7 @@ rule embeddings:
         embeddings="<results>/wavfile_embed.dat",
         pca="<results>/wavfile_embed_pca.npy",
         table="<results>/wavfile_embed.csv",
-        stamp=RUN.stamp("embeddings", EMBEDDINGS, TABLES, RUN.dataset, on_demand=True),
+        stamp=RUN.stamp("embeddings", EMBEDDINGS, TABLES, RUN.dataset, on_demand="embeddings"),
     log:
         "<results>/logs/embeddings.log",
     conda:

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import soundfile
 from browser import browser, needs_chromium
+from wavspec.audio import samples_to_examples
 from wavspec.classifier.label_issues import write_page, write_table
-from wavspec.front_end import waveform_to_examples
 
 SECONDS = 2.5
 
@@ -33,7 +33,7 @@ def write_clip(path, seconds=SECONDS):
 def issues(tmp_path):
     """Clips, predictions and spectrograms with issues of two labels, and the sound of a clip."""
     sound = write_clip(tmp_path / "<a>.wav")
-    examples = waveform_to_examples(sound / 32768, 16_000)
+    examples = samples_to_examples(sound / 32768, 16_000)
     assert len(examples) == 2
     rows = [
         ("<a>.wav", "no", "_unknown_", "testing", 0, "yes", 0.55, 0.45),

@@ -54,7 +54,7 @@ def test_the_files_of_labels_are_in_row_order(config, tmp_path):
 
 def test_a_job_on_a_node_gets_what_the_main_process_decided(config):
     main = Run(config, is_main=True)
-    path = main.stamp("tables", "a", on_demand=False)
+    path = main.stamp("tables", "a")
     os.makedirs(main.results)
     with open(f"{main.results}/catalog.csv", "w", encoding="utf-8") as table:
         table.write("label,digest,clips\nno,0123456789ab,3\n")
@@ -90,7 +90,7 @@ def test_only_targets_that_are_up_to_date_are_kept(config):
 def test_finished_stages_on_demand_are_included_if_all_else_is_up_to_date(config):
     current = Run(config, is_main=True)
     current.stamp("tables", "a")
-    current.stamp("embeddings", "a", on_demand=True)
+    current.stamp("embeddings", "a", on_demand="embeddings")
     finish(current, "embeddings")
     assert current.finished_on_demand(forceall=False) == []
     current.labels.clear()
@@ -109,7 +109,7 @@ def test_messages_are_those_of_the_stages_that_ran(config):
     later.stamp("tables", "a")
     # Nothing ran: the summary of the last run.
     assert later.messages() == ([], ["tables is done"])
-    later.stamp("embeddings", "a", on_demand=True)
+    later.stamp("embeddings", "a", on_demand="embeddings")
     finish(later, "embeddings")
     assert later.messages() == (["Warning: embeddings warns"], ["embeddings is done"])
 

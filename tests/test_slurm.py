@@ -324,7 +324,7 @@ def test_the_later_stages(cluster, vggish_files, tmp_path):
         ("rule_labels_spectrograms", "1", "1000M", "COMPLETED"),
         ("rule_concatenate", "1", "1000M", "COMPLETED"),
         ("rule_embed", "16", "2500M", "COMPLETED"),
-        ("rule_classifier", "8", "2000M", "COMPLETED"),
+        ("rule_train", "8", "2000M", "COMPLETED"),
     }
     predictions = (workflow.results / "classifier" / "predictions.csv").read_text()
     assert predictions.count("\n") == 1 + 12

@@ -25,7 +25,7 @@ STAGES = sorted(script.stem for script in SCRIPTS.glob("*.py"))
 EVERY_RUN = {
     rules.stem
     for rules in (ROOT / "rules").glob("*.smk")
-    if 'RUN.stamp("' in (text := rules.read_text()) and "on_demand=True" not in text
+    if 'RUN.stamp("' in (text := rules.read_text()) and "on_demand=" not in text
 }
 
 

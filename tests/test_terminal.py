@@ -22,7 +22,7 @@ from workflow import ROOT, Workflow, run, wait_until
 PROFILE = "profiles/default/config.yaml"
 COLUMNS, ROWS = 80, 24
 
-# A slow stage instead of the classifier, which prints like TensorFlow.
+# A slow stage instead of the training, which prints like TensorFlow.
 LONG_STAGE = """\
 import os
 import time
@@ -173,14 +173,14 @@ def test_a_run_of_30_labels_takes_few_lines(tmp_path):
 
 def test_a_later_stage_says_where_to_follow_it_and_has_the_last_words(tmp_path):
     person = of_a_person(tmp_path)
-    (person.folder / "workflow_scripts" / "classifier.py").write_text(LONG_STAGE)
+    (person.folder / "workflow_scripts" / "train.py").write_text(LONG_STAGE)
     person.snakemake()
     hold = person.folder / "hold"
     hold.touch()
-    terminal = Terminal(person, "classifier")
-    follow = "To follow classifier in another terminal: tail -F results/logs/classifier.log"
+    terminal = Terminal(person, "train")
+    follow = "To follow train in another terminal: tail -F results/logs/train.log"
     terminal.read_until(follow)
-    log = person.results / "logs" / "classifier.log"
+    log = person.results / "logs" / "train.log"
     wait_until(lambda: log.exists() and "epoch 39" in log.read_text())
     terminal.read_until("Workflow Progress")
     hold.unlink()

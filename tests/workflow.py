@@ -21,7 +21,7 @@ SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 # A stage that somebody adds changes nothing about these.
 STAGES = {
     *("catalog", "spectrograms", "concatenate", "tables", "pictures"),
-    *("embeddings", "classifier"),
+    *("embeddings", "train", "evaluate"),
 }
 
 

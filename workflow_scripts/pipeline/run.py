@@ -53,7 +53,7 @@ class Run:
         self.table = os.path.expanduser(config["clips"])
         self.settings = settings_of(config)
         self.provenance = {**provenance("spectrograms"), **self.settings}
-        self.stamps, self.on_demand = {}, []  # {stage: Stamp}, names of stages
+        self.stamps, self.on_demand = {}, {}  # {stage: Stamp}, {stage: the target to name for it}
         # Otherwise the garbage collector looks at all clips repeatedly: a quarter of an idle run.
         gc.disable()
         self.labels, self.found = self._find_labels() if is_main else self._decided()
@@ -89,7 +89,7 @@ class Run:
             for label, plan in self.labels.items()
         ]
 
-    def stamp(self, stage, *depends, on_demand=False):
+    def stamp(self, stage, *depends, on_demand=""):
         """Return the stamp for the outputs of a stage.
 
         Args:
@@ -97,10 +97,10 @@ class Run:
             depends: everything that the outputs depend on: input files with digests in their names,
                 values of `params`. The code of script and rule, and the versions of packages, are
                 added automatically.
-            on_demand: whether the stage runs only if its name is given on the command line.
+            on_demand: the target to name on the command line, for a stage that runs only then.
         """
         if on_demand:
-            self.on_demand.append(stage)
+            self.on_demand[stage] = on_demand
         if self.is_main:
             # Relative, because results can be moved.
             own = f"{self.results}/"
@@ -135,8 +135,9 @@ class Run:
         for stage, stamp in self.stamps.items():
             if stamp.damage:
                 state = "not as the workflow wrote it" if exists(stamp.damage) else "missing"
-                again = f"to make it again, run `snakemake {stage}`"
-                then = again if stage in self.on_demand else f"{stage} will run again"
+                then = f"{stage} will run again"
+                if target := self.on_demand.get(stage):
+                    then = f"to make it again, run `snakemake {target}`"
                 say(f"{stamp.damage} is {state}: {then}")
         say(plan.line(self.provenance))
 
@@ -168,9 +169,8 @@ class Run:
         }
         for target in map(os.path.normpath, targets):
             if target in stage_of and exists(target):
-                raise WavspecError(
-                    f"{target} is out of date. Name its step instead: {stage_of[target]}"
-                )
+                step = self.on_demand.get(stage_of[target], stage_of[target])
+                raise WavspecError(f"{target} is out of date. Name its step instead: {step}")
 
     def _set_aside_unusable(self, rules):
         """Rename what is in the way of an output or its folder, at which Snakemake would fail."""

@@ -1,62 +1,43 @@
-"""The classifier's inputs: the clips in the tables, their classes, and their examples."""
+"""The classifier's inputs: the rows of the tables, their classes, and their examples."""
 
 import math
 import os
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from ..dataset import BACKGROUND_NOISE as BACKGROUND
-from ..dataset import SPLITS as SIDES
+from ..audio import InvalidClipError, read_clip
+from ..dataset import BACKGROUND_NOISE, SPLITS
 from ..errors import WavspecError
+from ..front_end import examples_of
 from ..split import split_by_hash
 
 SHAPES = {"spectrograms": (96, 64), "embeddings": (128,)}
-UNKNOWN = "_unknown_"
-SILENCE = "_silence_"
+SILENCE, UNKNOWN = "_silence_", "_unknown_"  # classes
+# With a list of words, these labels become those classes, and all others that are not listed, too.
+SILENCE_LABELS = (BACKGROUND_NOISE, SILENCE, "silence")
+UNKNOWN_LABELS = (UNKNOWN, "unknown")
+# A recording of fewer examples is in one split.
+SHORTEST_IN_BLOCKS = 10
 
 
 class Examples(NamedTuple):
-    """The network's inputs in a file: raw float64, C order, an example for each row."""
+    """The network's inputs: a file of raw float64, C order, and further examples after its rows."""
 
     path: str
     shape: tuple
-    file_names: pd.Series  # the clip of each row
+    further: np.ndarray  # (n, *shape) float32
 
     def read(self, rows):
-        """Return the examples of `rows`, an array of row numbers, as (n, *shape) float32.
-
-        Raises:
-            WavspecError: an example has NaN or infinite values.
-        """
+        """Return the examples of `rows`, an array of row numbers, as (n, *shape) float32."""
         # A new map for each call: pages that were read count as memory of this process until the
         # map is closed.
-        mapped = np.memmap(self.path, np.float64, "r", shape=(len(self.file_names), *self.shape))
-        examples = mapped[rows].astype(np.float32)
-        finite = np.isfinite(examples).reshape(len(rows), -1).all(axis=1)
-        if not finite.all():
-            file_name = self.file_names[rows[finite.argmin()]]
-            raise WavspecError(
-                f"{self.path}: NaN or infinite values for the valid clip {file_name!r}"
-            )
+        mapped = np.memmap(self.path, np.float64, "r").reshape(-1, *self.shape)
+        examples = np.empty((len(rows), *self.shape), np.float32)
+        in_file = rows < len(mapped)
+        examples[in_file] = mapped[rows[in_file]]
+        examples[~in_file] = self.further[rows[~in_file] - len(mapped)]
         return examples
-
-
-def open_examples(path, features, clips):
-    """Return the Examples of `clips` in the file `path`.
-
-    Raises:
-        WavspecError: the size of the file does not match the number of clips.
-    """
-    shape = SHAPES[features]
-    size, needed = os.path.getsize(path), 8 * math.prod(shape) * len(clips)
-    if size != needed:
-        raise WavspecError(
-            f"{path} has {size:,} bytes, but its {len(clips):,} rows need {needed:,}. "
-            "Delete it and run again."
-        )
-    return Examples(path, shape, clips.file_name)
 
 
 def moments(examples, rows):
@@ -76,128 +57,153 @@ def moments(examples, rows):
     return mean, np.where(variance > 1e-9, variance, 1)
 
 
-def read_clips(clips, split):
-    """Return a DataFrame of all rows: file_name, label, valid, split, example.
+def read_long_silence(rows, dataset):
+    """Read the recordings of SILENCE_LABELS that are too long to be valid clips.
 
-    `split` is one of SIDES or blank; `example` counts the rows of a clip from 0.
+    They are read into memory, with 25 kB for each example.
 
     Args:
-        clips: CSV file with the columns file_name, label and valid.
-        split: CSV file with the column split; its row i describes the same example as row i of
-            `clips`.
+        rows: DataFrame of the rows of all labels, see `rows.read_table`, with `label`.
+        dataset: the dataset's folder.
+
+    Returns:
+        (DataFrame of a row for each example, with the columns of `rows`; (n, 96, 64) float32; list
+        of the recordings without an example).
 
     Raises:
-        WavspecError: a file is not such a table, or the two differ in their number of rows.
+        ClipChangedError: a recording has changed since its row was written.
+        MachineError: it cannot be read now.
     """
-    types = {"file_name": str, "label": str, "valid": bool}
-    table, sides = read_columns(clips, types), read_columns(split, {"split": str})
-    if len(table) != len(sides):
-        raise WavspecError(
-            f"{clips} has {len(table):,} rows, but {split} has {len(sides):,}. "
-            "Delete both and run again."
-        )
-    return table.assign(split=sides.split, example=table.groupby("file_name").cumcount())
+    found, examples, without = [], [np.empty((0, *SHAPES["spectrograms"]), np.float32)], []
+    for row in rows[rows.label.isin(SILENCE_LABELS) & (rows.reason == "too long")].itertuples():
+        state = int(row.size), int(row.mtime_ns)
+        segment = row.start and float(row.start), row.end and float(row.end)
+        try:
+            waveform = read_clip(os.path.join(dataset, row.path), state, segment, long_clips="cut")
+        except InvalidClipError:
+            without.append(row.path)
+            continue
+        examples.append(examples_of(waveform.samples).astype(np.float32))
+        found += [row.Index] * len(examples[-1])
+    further = rows.loc[found].assign(valid=True)
+    further["example"] = further.groupby("path").cumcount().astype(str)
+    return further.reset_index(drop=True), np.concatenate(examples), without
 
 
-def read_columns(path, types):
-    try:
-        return pd.read_csv(path, usecols=list(types), dtype=types, keep_default_na=False)
-    except ValueError as error:  # pandas' parser errors are ValueErrors, too
-        raise WavspecError(
-            f"{path} is not a table with the columns {', '.join(types)} ({error}). "
-            "Delete it and run again."
-        ) from error
-
-
-def assign_targets(clips, words, percentages, seed):
+def assign_targets(rows, words, percentages, seed):
     """Add the column `target`: the class of each example that the classifier uses, otherwise blank.
 
-    With `words="all"`, each label is a class. With a list of words, all other labels are the class
-    `_unknown_`; for each side, as many of their clips are drawn at random as there are of a listed
-    word on average. `_background_noise_` becomes the class `_silence_`; each of its examples gets a
-    side in the column `split`.
+    With `words="all"`, each label is a class. With a list of words, SILENCE_LABELS are the class
+    `_silence_`, and all other labels that are not listed the class `_unknown_`. Of these two, as
+    many clips are drawn at random for each split as there are of a listed word on average.
+    `_background_noise_` is split here, see `split_recordings`.
 
-    A class without a training example cannot be learnt and is left out on all sides.
+    A class without a training example cannot be learnt and is left out of all splits.
 
     Args:
-        clips: DataFrame of `read_clips`, which is changed.
+        rows: DataFrame of all examples and invalid clips: path, label, valid, example (text, from
+            0 in each clip) and split (one of SPLITS or blank). It gets the columns `target`,
+            `clip_id` (a number for each clip) and, for `_background_noise_`, a new `split`.
         words: "all", or a list of labels.
         percentages: {"validation": percent, "testing": percent}, the configuration's key `split`.
         seed: seed of the random choice.
 
     Returns:
-        Sorted list of the labels that were left out.
+        Series: the class of each row, also of those that are not used.
 
     Raises:
-        WavspecError: a listed word is not a label, fewer than two classes remain, or a side has no
+        WavspecError: a listed word is not a label, fewer than two classes remain, or a split has no
             example.
     """
-    clips["target"] = clips.label
+    rows["clip_id"] = (rows.example == "0").cumsum() - 1
+    rows["example"] = rows.example.astype(int)
+    classes = rows.label
     if words != "all":
-        check_words(words, clips.label)
-        background = clips.label == BACKGROUND
-        clips.loc[background, "split"] = [
-            split_by_hash(f"{os.path.basename(file_name)} {example}", **percentages)
-            for file_name, example in zip(
-                clips.file_name[background], clips.example[background], strict=True
-            )
-        ]
-        clips.loc[background, "target"] = SILENCE
-        clips.loc[~background & ~clips.label.isin(words), "target"] = UNKNOWN
-    clips.loc[~clips.valid | (clips.split == ""), "target"] = ""
+        listed = [word for word in words if word not in (*SILENCE_LABELS, *UNKNOWN_LABELS)]
+        check_words(words, listed, rows.label)
+        classes = rows.label.where(rows.label.isin(listed), UNKNOWN)
+        classes = classes.mask(rows.label.isin(SILENCE_LABELS), SILENCE)
+        split_recordings(rows, percentages)
+        # Each second of silence counts as a clip.
+        silence = classes == SILENCE
+        rows.loc[silence, "clip_id"] = len(rows) + np.arange(silence.sum())
+    rows["target"] = classes.where(rows.valid & (rows.split != ""), "")
     if words != "all":
-        clips.loc[surplus(clips, words, seed), "target"] = ""
-    check_sides(clips)
-    learnt = set(clips.target[clips.split == "training"]) - {""}
-    clips.loc[~clips.target.isin(learnt), "target"] = ""
-    check_classes(clips, learnt)
-    return sorted(set(clips.label if words == "all" else words) - learnt)
+        random = np.random.default_rng(seed)
+        for split in SPLITS:
+            rows.loc[surplus(rows[rows.split == split], listed, random), "target"] = ""
+    learnt = set(rows.target[rows.split == "training"]) - {""}
+    check_classes(rows, learnt)
+    rows.loc[~rows.target.isin(learnt), "target"] = ""
+    return classes
 
 
-def check_words(words, labels):
-    missing = [word for word in words if word not in set(labels)]
-    if missing:
+def check_words(words, listed, labels):
+    found = set(labels)
+    if found.intersection(SILENCE_LABELS):
+        found.update(SILENCE_LABELS)
+    missing = [word for word in words if word not in found.union(UNKNOWN_LABELS)]
+    if missing or not listed:
+        fault = f"the dataset has no {', '.join(map(repr, missing))}" if missing else "no word"
         raise WavspecError(
-            f"config key 'classifier.words': the dataset has no {', '.join(map(repr, missing))}. "
-            f"It has {', '.join(sorted(set(labels) - {BACKGROUND}))}"
+            f"config key 'classifier.words': {fault}. "
+            f"It has {', '.join(sorted(set(labels) - {BACKGROUND_NOISE}))}"
         )
 
 
-def surplus(clips, words, seed):
-    """Return the index of the examples of `_unknown_` beyond a listed word's average."""
-    random = np.random.default_rng(seed)
-    rows = []
-    for side in SIDES:
-        on_side = clips[(clips.split == side) & (clips.target != "")]
-        listed = on_side[on_side.target.isin(words)].file_name.nunique()
-        unknown = on_side[on_side.target == UNKNOWN]
-        shuffled = random.permutation(unknown.file_name.unique())
-        beyond = unknown.file_name.isin(shuffled[round(listed / len(words)) :])
-        rows.extend(unknown.index[beyond])
-    return rows
+def split_recordings(rows, percentages):
+    """Split the valid examples of `_background_noise_` that are in no split, by time.
+
+    The last part of each recording is for testing, the part before it for validation. The example
+    between two parts is in no split, because it shares 15 ms with the next one. A hash of its name
+    decides the split of a recording of fewer than SHORTEST_IN_BLOCKS examples.
+    """
+    noise = rows[(rows.label == BACKGROUND_NOISE) & rows.valid & (rows.split == "")]
+    for _, recording in noise.groupby("clip_id"):
+        if len(recording) < SHORTEST_IN_BLOCKS:
+            name = os.path.basename(recording.path.iloc[0])
+            rows.loc[recording.index, "split"] = split_by_hash(name, **percentages)
+            continue
+        splits = np.full(len(recording), "training", object)
+        end = len(splits)
+        for split in ("testing", "validation"):
+            if percentages[split]:
+                start = end - max(1, round(len(splits) * percentages[split] / 100))
+                splits[start:end], splits[start - 1] = split, ""
+                end = start - 1
+        rows.loc[recording.index, "split"] = splits
 
 
-def check_sides(clips):
-    counts = {side: int(((clips.split == side) & (clips.target != "")).sum()) for side in SIDES}
-    empty = [side for side in SIDES if not counts[side]]
-    if empty:
-        counted = ", ".join(f"{count:,} for {side}" for side, count in counts.items())
-        raise WavspecError(
-            f"the classifier has no valid clip for {' and none for '.join(empty)} ({counted}). "
-            "It needs clips of different speakers for each of the three: add clips, or write a "
-            "validation_list.txt and a testing_list.txt into the dataset's folder."
-        )
+def surplus(rows, listed, random):
+    """Return the index of the clips of `_unknown_` and `_silence_` beyond a listed word's average.
+
+    Args:
+        rows: DataFrame of the rows of a split.
+        listed: list of the words.
+        random: numpy Generator.
+    """
+    most = round(rows.clip_id[rows.target.isin(listed)].nunique() / len(listed))
+    beyond = []
+    for name in (UNKNOWN, SILENCE):
+        clips = rows.clip_id[rows.target == name]
+        drawn = random.permutation(clips.unique())[:most]
+        beyond += list(clips.index[~clips.isin(drawn)])
+    return beyond
 
 
-def check_classes(clips, learnt):
-    if len(learnt) < 2:
+def check_classes(rows, learnt):
+    """Raise WavspecError if there is only one class `learnt`, or a split has no example."""
+    if len(learnt) == 1:
         raise WavspecError(
             "the classifier needs two labels or more with valid training clips; "
             f"only {min(learnt)!r} has any. Add clips of another label"
         )
-    for side in SIDES:
-        if not ((clips.split == side) & (clips.target != "")).any():
-            raise WavspecError(
-                f"the labels with valid training clips have no valid {side} clip: "
-                f"{', '.join(sorted(learnt))}. Add {side} clips of these labels"
-            )
+    used = rows.split[rows.target.isin(learnt or set(rows.target) - {""})]
+    counts = used.value_counts().reindex(SPLITS, fill_value=0)
+    if empty := list(counts.index[counts == 0]):
+        counted = ", ".join(f"{count:,} for {split}" for split, count in counts.items())
+        raise WavspecError(
+            f"the classifier has no valid example for {' and none for '.join(empty)} ({counted}; "
+            "of labels with training clips). Name clips of these labels in validation_list.txt and "
+            "testing_list.txt in the dataset's folder: one on each line, as a path below the folder"
+        )

@@ -1,10 +1,9 @@
-"""The training: batches, epochs, and backups from which interrupted training resumes."""
+"""The training: batches, epochs, a backup after each epoch, and the file for TFLite."""
 
+import json
 import math
 import os
 import time
-from pathlib import Path
-from shutil import rmtree
 from typing import NamedTuple
 
 import keras
@@ -12,9 +11,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from keras import callbacks, losses, optimizers
-from numpy.lib.stride_tricks import sliding_window_view
 
-from ..errors import WavspecError
+from .augmentation import augmented
 
 LEARNING_RATE = 3e-3
 
@@ -52,172 +50,165 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, examples, rows, targets, batch_size=256):
         super().__init__()
-        self.examples, self.rows = examples, rows
-        self.targets, self.batch_size = targets.astype(np.int32), batch_size
+        self.examples, self.targets = examples, targets.astype(np.int32)
+        self.batches = np.array_split(rows, math.ceil(len(rows) / batch_size))
 
     def __len__(self):
-        return math.ceil(len(self.rows) / self.batch_size)
+        return len(self.batches)
 
     def __getitem__(self, number):
-        rows = np.array_split(self.rows, len(self))[number]
+        rows = self.batches[number]
         return self.examples.read(rows), self.targets[rows]
 
 
 class TrainingBatches(Batches):
-    """Batches in a new random order for each epoch, with randomly shifted spectrograms.
+    """Augmented examples and their targets, in a new random order for each epoch."""
 
-    The randomness depends only on seed, epoch and batch: resumed training gets the same batches as
-    uninterrupted training.
-    """
+    def __init__(self, examples, rows, targets, options):
+        super().__init__(examples, rows, targets, options.batch_size)
+        self.rows, self.seed, self.epoch = rows, options.seed, 0
 
-    def begin(self, seed, epoch):
-        """Shuffle the rows for an epoch."""
-        self.seeds = seed, epoch
-        self.rows = np.random.default_rng(self.seeds).permutation(np.sort(self.rows))
+    def on_epoch_begin(self):
+        self.epoch += 1
+        random = np.random.default_rng((self.seed, self.epoch))
+        self.batches = np.array_split(random.permutation(self.rows), len(self))
 
     def __getitem__(self, number):
-        batch, targets = super().__getitem__(number)
-        if batch.ndim == 3:
-            batch = shifted(batch, np.random.default_rng((*self.seeds, number)))
-        return batch, targets
+        examples, targets = super().__getitem__(number)
+        # Not one generator for all batches: Keras reads some of them ahead, in another thread.
+        random = np.random.default_rng((self.seed, self.epoch, number))
+        return augmented(examples, random), targets
 
 
-def shifted(spectrograms, random):
-    """Return (n, frames, bands) spectrograms, each shifted at random, with repeated edges.
+class Epochs(callbacks.Callback):
+    """The completed epochs: their history, the weights of the best one, and a backup of all.
 
-    The shift is up to a tenth of the frames and 3 % of the bands, in both directions. This is not a
-    layer of the network, because Keras' layer also shifts in a model that is called directly.
+    The backup is one .npz file, replaced after each epoch. Keras' own callbacks write several
+    files, which do not match if the process is killed between them.
+
+    Args:
+        epochs: the number of epochs.
+        backup: the file.
     """
-    n, frames, bands = spectrograms.shape
-    most = frames // 10, round(0.03 * bands)
-    padded = np.pad(spectrograms, [(0, 0), *((margin, margin) for margin in most)], mode="edge")
-    windows = sliding_window_view(padded, (frames, bands), axis=(1, 2))
-    frame, band = (random.integers(0, 2 * margin + 1, n) for margin in most)
-    return windows[np.arange(n), frame, band]
 
-
-class EachEpoch(callbacks.Callback):
-    """Seed each epoch by its number, which BackupAndRestore does not do, and print its accuracy."""
-
-    def __init__(self, batches, options):
+    def __init__(self, epochs, backup):
         super().__init__()
-        self.batches, self.options = batches, options
+        self.epochs, self.backup = epochs, backup
+        self.history, self.best = [], []
+
+    def resume(self, network):
+        """Continue from the backup, if it exists, with a compiled `network`.
+
+        Raises:
+            Exception: of many kinds, if the file is damaged. Nothing was loaded then.
+        """
+        network.optimizer.build(network.trainable_variables)
+        if not os.path.lexists(self.backup):
+            return
+        with np.load(self.backup) as saved:
+            history = json.loads(saved["history"].item())
+            best, weights, optimizer = (
+                [saved[f"{name} {number}"] for number in range(len(variables))]
+                for name, variables in (
+                    ("best", network.weights),
+                    ("weights", network.weights),
+                    ("optimizer", network.optimizer.variables),
+                )
+            )
+        network.set_weights(weights)
+        for variable, value in zip(network.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
+        self.history, self.best = history, best
+        print(f"resuming after epoch {len(history)} from {self.backup}")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()
-        self.batches.begin(self.options.seed, epoch)
-        random = np.random.default_rng([self.options.seed, epoch])
-        for layer in self.model.layers:
-            if hasattr(layer, "seed_generator"):  # noise and dropout
-                layer.seed_generator.state.assign(random.integers(2**32, size=2, dtype=np.uint32))
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["seconds"] = time.monotonic() - self.start  # for CSVLogger
+        highest = max((past["validation_accuracy"] for past in self.history), default=-1)
+        if logs["val_accuracy"] > highest:
+            self.best = self.model.get_weights()
+        seconds = time.monotonic() - self.start
+        self.history.append(
+            {
+                "epoch": epoch + 1,
+                "training_loss": logs["loss"],
+                "training_accuracy": logs["accuracy"],
+                "validation_loss": logs["val_loss"],
+                "validation_accuracy": logs["val_accuracy"],
+                "seconds": seconds,
+            }
+        )
+        self.save()
         print(
             time.strftime("%H:%M:%S"),
-            f"epoch {epoch + 1} of {self.options.epochs}: "
-            f"accuracy {logs['accuracy']:.1%} in training, "
-            f"{logs['val_accuracy']:.1%} on validation clips, {logs['seconds']:.1f} s",
+            f"epoch {epoch + 1} of {self.epochs}: accuracy {logs['accuracy']:.1%} in training, "
+            f"{logs['val_accuracy']:.1%} on validation clips, {seconds:.1f} s",
         )
 
-
-class Backup(callbacks.BackupAndRestore):
-    """BackupAndRestore with a check for incomplete backups.
-
-    Keras writes the weights, then the epoch's number. A kill in between leaves them inconsistent.
-    """
-
-    def on_train_begin(self, logs=None):
-        try:
-            super().on_train_begin(logs)
-        except (OSError, ValueError) as error:
-            self.refuse(error)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if int(self.model.optimizer.iterations) != epoch * self.params["steps"]:
-            self.refuse(f"its weights are not those of epoch {epoch}")
-
-    def refuse(self, reason):
-        rmtree(self.backup_dir, ignore_errors=True)
-        raise WavspecError(
-            f"the backup {self.backup_dir}, to resume the training from, was damaged: {reason}. "
-            "It was removed: run again to train from the start."
-        )
+    def save(self):
+        arrays = {
+            f"{name} {number}": value
+            for name, values in (
+                ("best", self.best),
+                ("weights", self.model.get_weights()),
+                ("optimizer", map(np.asarray, self.model.optimizer.variables)),
+            )
+            for number, value in enumerate(values)
+        }
+        # A job can outlive a Snakemake that was killed: two processes have two files.
+        part = f"{self.backup}.{os.getpid()}"
+        with open(part, "wb") as file:
+            np.savez(file, history=json.dumps(self.history), **arrays)
+        os.replace(part, self.backup)
 
 
-def train(network, training, validation, options, backup):
-    """Train `network`, and load the weights of its best epoch.
-
-    This is the first epoch with the highest accuracy on the validation examples.
+def compile_network(network, steps):
+    """Prepare a Keras model for `train`.
 
     Args:
         network: the Keras model of `build_network`.
-        training: the TrainingBatches.
-        validation: the Batches.
-        options: the Options.
-        backup: folder for a backup after each epoch. If it exists, the training resumes from the
-            last completed epoch. The caller removes it; other folders `training.*` beside it are
-            removed here.
-
-    Returns:
-        DataFrame of the epochs: epoch, training_loss, training_accuracy, validation_loss,
-        validation_accuracy, seconds.
-
-    Raises:
-        WavspecError: the backup is damaged. It is removed, so the next run trains from the start.
+        steps: the number of batches in all epochs.
     """
-    rate = optimizers.schedules.CosineDecay(LEARNING_RATE, options.epochs * len(training))
     network.compile(
-        optimizers.Adam(rate),
+        optimizers.Adam(optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         losses.SparseCategoricalCrossentropy(),
         metrics=["accuracy"],
         jit_compile=False,
     )
-    for folder in Path(backup).parent.glob("training.*"):
-        if folder != Path(backup):  # of an interrupted training with another digest
-            rmtree(folder)
-    os.makedirs(backup, exist_ok=True)
-    log, best = Path(backup, "history.csv"), Path(backup, "best.weights.h5")
-    highest = None
-    if log.exists():
-        print("resuming from", backup)
-        highest = pd.read_csv(log).val_accuracy.max()
-    training.begin(options.seed, 0)  # Keras reads a batch before the first epoch
-    checkpoint = callbacks.ModelCheckpoint(
-        best,
-        monitor="val_accuracy",
-        save_best_only=True,
-        save_weights_only=True,
-        initial_value_threshold=highest,
-    )
+
+
+def train(network, training, validation, epochs):
+    """Train `network`, and give it the weights of its best epoch.
+
+    This is the first epoch with the highest accuracy on the validation examples.
+
+    Args:
+        network: a compiled Keras model.
+        training: the TrainingBatches.
+        validation: the Batches.
+        epochs: the Epochs.
+
+    Returns:
+        DataFrame of the epochs: epoch, training_loss, training_accuracy, validation_loss,
+        validation_accuracy, seconds.
+    """
+    training.epoch = len(epochs.history)
     network.fit(
         training,
         validation_data=validation,
-        epochs=options.epochs,
+        initial_epoch=len(epochs.history),
+        epochs=epochs.epochs,
         shuffle=False,
         verbose=0,
-        # Backup is last: an epoch is complete when everything else is written.
-        callbacks=[
-            EachEpoch(training, options),
-            checkpoint,
-            callbacks.CSVLogger(log, append=True),
-            Backup(backup, double_checkpoint=True, delete_checkpoint=False),
-        ],
+        callbacks=[epochs],
     )
-    network.load_weights(best)
-    return history_of(log)
+    network.set_weights(epochs.best)
+    return pd.DataFrame(epochs.history)
 
 
-def history_of(log):
-    # If an epoch is killed between its line here and its backup, it has two lines.
-    history = pd.read_csv(log).drop_duplicates("epoch", keep="last")
-    return pd.DataFrame(
-        {
-            "epoch": history.epoch + 1,
-            "training_loss": history.loss,
-            "training_accuracy": history.accuracy,
-            "validation_loss": history.val_loss,
-            "validation_accuracy": history.val_accuracy,
-            "seconds": history.seconds,
-        }
-    )
+def write_tflite(network, path):
+    """Write a Keras model as a float32 TensorFlow Lite file, for one example at a time or more."""
+    model = tf.lite.TFLiteConverter.from_keras_model(network).convert()
+    with open(path, "wb") as file:
+        file.write(model)
