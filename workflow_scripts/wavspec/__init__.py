@@ -1,6 +1,6 @@
-"""Modules about clips, spectrograms and networks, shared by the workflow's scripts.
+"""What is known about audio, labels, splits and networks.
 
-    dataset, clip: find the clips and check their names.
+    dataset, clip, clips_table: find the clips, by their paths or in a table.
     split, lists, split_checks: the split into training, validation and testing.
     audio: read audio files and check whether they are valid.
     front_end: compute log-mel examples from a waveform.
@@ -8,8 +8,7 @@
     rows: read the tables of all labels.
     summary: parts of the summary of a run.
     vggish, vggish_files: the network for embeddings, and its published files.
-    classifier: the classifier of spoken words.
+    classifier: its examples, network, training and metrics.
+    html_page: a page with a search, for invalid clips and label issues.
     predict: label recordings with a trained classifier, on the command line.
-
-The modules in `run` control a run. Results do not depend on them.
 """
