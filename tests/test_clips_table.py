@@ -74,7 +74,7 @@ def test_rows_are_sorted_by_label_path_and_start(tmp_path):
         ),
         ("clips.csv", b'"note","label","path"\n"","nan","c d/e,f.wav"\n"1\n2","007","a.wav"'),
         ("clips.TSV", b'path\tlabel\tnote\na.wav\t007\t"1\n2"\nc d/e,f.wav\tnan\t\n'),
-        ("clips.csv", b',path,label,note\n0,a.wav,007,"1\n2"\n1,"c d/e,f.wav",nan,\n'),
+        ("clips.csv", b',,path,label,note\n0,1,a.wav,007,"1\n2"\n1,1,"c d/e,f.wav",nan,\n'),
     ],
     ids=["LF", "BOM and CRLF", "all quoted", "TSV", "index of pandas"],
 )

@@ -127,7 +127,7 @@ def test_a_converted_file_is_not_left_out(tmp_path):
     files = ["a/1.m4a", "a/1.wav", "a/2.m4a", "b/2.wav"]
     found = find_clips(os.fspath(make_files(tmp_path, files)))
     [warning] = found.warnings
-    assert "libsndfile cannot read: 1 .m4a, such as 'a/2.m4a'." in warning
+    assert "cannot read are left out: 1 .m4a, such as 'a/2.m4a'." in warning
     assert found.left_out == [("a/2.m4a", "libsndfile cannot read it")]
 
 
@@ -234,7 +234,7 @@ def test_hidden_things_are_not_clips(tmp_path):
     found = find_clips(os.fspath(dataset))
     (dataset / "lost+found").chmod(0o700)
     assert labels_of(dataset) == {"no": ["no/a.wav"], "yes": ["yes/a.wav"]}
-    assert found.warnings == ["left out: hidden files: 2 .wav, such as 'no/.b.wav'"]
+    assert found.warnings == ["hidden audio files are left out: 2 .wav, such as 'no/.b.wav'"]
     assert found.left_out == [(path, "hidden") for path in hidden]
 
 

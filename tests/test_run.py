@@ -12,6 +12,7 @@ from wavspec.errors import WavspecError
 
 CONFIG = {
     "path_pattern": r"(?P<label>[^/]+)/[^/]+\.wav",
+    "clips": "",
     "short_clips": "invalid",
     "long_clips": "invalid",
     "replace_results": False,

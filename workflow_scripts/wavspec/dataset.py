@@ -345,20 +345,22 @@ def files_left_out(labels, unmatched, hidden):
     unreadable = without_a_clip(set(audio).difference(others), labels)
     warnings = []
     if others:
-        warnings.append(f"audio files that path_pattern does not match: {counted(others)}")
+        warnings.append(
+            f"audio files that path_pattern does not match are left out: {counted(others)}"
+        )
     if unreadable:
         warnings.append(
-            f"files that libsndfile cannot read: {counted(unreadable)}. Convert them to WAV, see "
-            "README.md"
+            f"files that libsndfile cannot read are left out: {counted(unreadable)}. Convert them "
+            "to WAV, see README.md"
         )
     if hidden:
-        warnings.append(f"hidden files: {counted(sorted(hidden))}")
+        warnings.append(f"hidden audio files are left out: {counted(sorted(hidden))}")
     reasons = {
         **dict.fromkeys(others, "path_pattern does not match"),
         **dict.fromkeys(unreadable, "libsndfile cannot read it"),
         **dict.fromkeys(hidden, "hidden"),
     }
-    return sorted(reasons.items()), [f"left out: {line}" for line in warnings]
+    return sorted(reasons.items()), warnings
 
 
 def without_a_clip(paths, labels):
