@@ -141,14 +141,13 @@ def test_where_clips_may_lie(tmp_path):
         ),
         (
             {"dataset": "2024_01"},
-            "config key 'dataset' (the folder of audio files): 202401 is not text. "
-            "To give a folder whose name looks like a number, write ./ before its name. "
-            "For example: dataset: ~/speech_commands",
+            "config key 'dataset' (the folder of audio files): 202401 is not of type "
+            "'string'. For example: dataset: ~/speech_commands or dataset: ./2024_01",
         ),
         (
             {"dataset": ""},
             "config key 'dataset' (the folder of audio files): it has no value. "
-            "For example: dataset: ~/speech_commands",
+            "For example: dataset: ~/speech_commands or dataset: ./2024_01",
         ),
         (
             {"datset": "rules"},
@@ -161,7 +160,7 @@ def test_where_clips_may_lie(tmp_path):
         (
             {"split": "20"},
             "config key 'split' (percent of the speakers for validation and for testing): 20 is "
-            "not a group of keys. For example: split: {validation: 10, testing: 10}",
+            "not of type 'object'. For example: split: {validation: 10, testing: 10}",
         ),
         (
             {"split": "{testing: 0.1}"},
@@ -171,17 +170,18 @@ def test_where_clips_may_lie(tmp_path):
         (
             {"short_clips": "long"},
             "config key 'short_clips' (how to treat clips of under 0.975 s): "
-            "'long' is not one of invalid, pad. For example: short_clips: pad",
+            "'long' is not one of ['invalid', 'pad']. For example: short_clips: pad",
         ),
         (
             {"check_room": "maybe"},
-            "config key 'check_room' (whether a run fails at its start if the results do not fit "
-            "on the disk): 'maybe' is not true or false. For example: --config check_room=false",
+            "config key 'check_room' (whether a run fails at its start if the results do not fit on "
+            "the disk): 'maybe' is not of type 'boolean'. For example: --config check_room=false",
         ),
         (
             {"results": "a{x}"},
-            "config key 'results' (the folder for everything that the workflow writes): 'a{x}' has "
-            "one of the characters { } < >, or is empty. For example: results: ~/spectrograms",
+            "config key 'results' (the folder for everything that the workflow writes, a path "
+            "without { } < >): 'a{x}' does not match '^[^{}<>]+$'. For example: "
+            "results: ~/spectrograms or results: ./2024_01",
         ),
     ],
     ids=str,

@@ -205,8 +205,8 @@ def columns_by_row(dataset, rows):
         rows: DataFrame of the rows of all labels, see `rows.read_table`, with `label`.
 
     Returns:
-        DataFrame of text, whose row i describes row i of the array: `start` and `end` if the table
-        has segments, and the Dataset's columns. Without columns if there is no table.
+        DataFrame of text, whose row i describes row i of the array: `end` of its segment in seconds
+        if the table has ends, and the Dataset's columns. Without columns if there is no table.
 
     Raises:
         WavspecError: the rows are not those of the dataset.
@@ -224,5 +224,6 @@ def columns_by_row(dataset, rows):
     if len(clips) != number.iloc[-1] + 1 or not same[keys].equals(rows[keys]):
         raise WavspecError("the clips changed during the run: run again")
     columns = pd.DataFrame(dataset.columns, index=clips.index, dtype=str)
-    segments = [name for name in ("start", "end") if (clips[name] != "").any()]
-    return pd.concat([clips[segments], columns], axis=1).iloc[number].reset_index(drop=True)
+    if (clips.end != "").any():
+        columns.insert(0, "end", clips.end)
+    return columns.iloc[number].reset_index(drop=True)
