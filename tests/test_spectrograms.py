@@ -244,6 +244,15 @@ def test_a_file_that_is_missing_is_no_clip(tmp_path):
         wavfile_to_examples(tmp_path / "none.wav")
 
 
+def test_what_is_not_there_is_missing(tmp_path):
+    """A row of a table can have a path without a file; its size and time are blank."""
+    for name in ("none.wav", "none/none.wav", "a.wav/none.wav", "n" * 300):
+        write_wav(tmp_path / "a.wav")
+        with pytest.raises(InvalidClipError) as error:
+            read_clip(tmp_path / name, ("", ""))
+        assert error.value.reason == "missing"
+
+
 def test_a_long_file_is_decoded_up_to_the_limit_alone(tmp_path):
     path = tmp_path / "hour.wav"
     with open(path, "wb") as file:
