@@ -43,9 +43,9 @@ rule train:
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        # In minutes, at 300 clips per second: the speed of two busy cores.
+        # In minutes, at 300 examples per second: the speed of two busy cores.
         runtime=lambda wildcards, attempt: attempt
-        * (10 + RUN.clips * config["classifier"]["epochs"] // 18_000),
+        * (10 + RUN.examples * config["classifier"]["epochs"] // 18_000),
     params:
         dataset=lambda wildcards: RUN.dataset,
         settings=RUN.settings,

@@ -38,11 +38,6 @@ EXAMPLE_LENGTH = FRAME_LENGTH + (EXAMPLE_FRAMES - 1) * HOP_LENGTH  # 15,600 samp
 EXAMPLE_HOP_LENGTH = EXAMPLE_FRAMES * HOP_LENGTH  # 15,360 samples: examples do not share frames
 
 
-def to_mono_16k(samples, sample_rate):
-    """Return `samples`, (n,) or (n, channels), as (m,) at 16 kHz."""
-    return np.concatenate([*resampled([to_mono(samples)], sample_rate)] or [[]])
-
-
 def to_mono(samples):
     """Return `samples`, (n,) or (n, channels), as (n,): the mean of the channels."""
     if samples.ndim == 1:
