@@ -51,7 +51,8 @@ def evaluate(inputs, outputs):
     metrics.draw_learning_curve(outputs.learning_curve, history, facts["accuracy"]["testing"])
     confusion = metrics.confusion_of(predictions, labels)
     metrics.draw_confusion_matrix(outputs.confusion_matrix, confusion)
-    clips = clips.assign(example=examples.example)
+    # The column `start` exists if any row begins later in its file.
+    clips = clips.assign(clip_id=examples.clip_id, start=split.get("start", 0.0))
     label_issues.write_table(outputs.label_issues_table, clips, in_table)
     label_issues.write_page(outputs.label_issues, clips, in_table, inputs.spectrograms)
     return facts

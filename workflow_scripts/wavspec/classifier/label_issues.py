@@ -11,7 +11,6 @@ from matplotlib.image import imsave
 
 from ..audio import InvalidClipError, MachineError, read_waveform
 from ..front_end import (
-    EXAMPLE_HOP_LENGTH,
     EXAMPLE_LENGTH,
     EXAMPLE_SHAPE,
     FULL_SCALE,
@@ -27,15 +26,17 @@ COLUMNS = ["file_name", "label", "split", "predicted", "probability", "target_pr
 def issues_of(clips, predictions):
     """Return the predictions with a target_probability of under 0.5, lowest first.
 
-    They have the column file_name, too. A clip of several examples has one row: its lowest. With
+    They have the columns of `clips`, too. A clip of several examples has one row: its lowest. With
     the threshold of 0.5, every example with a wrong prediction is below it.
 
     Args:
-        clips: DataFrame with file_name.
+        clips: DataFrame of the examples with file_name, start (in the file, in seconds) and clip_id
+            (a number for each clip: a file can have several).
         predictions: DataFrame of `metrics.predictions_of`, of the same rows.
     """
-    low = predictions[predictions.target_probability < 0.5].join(clips.file_name)
-    return low.sort_values("target_probability", kind="stable").drop_duplicates("file_name")
+    low = predictions[predictions.target_probability < 0.5]
+    low = low.join(clips[["file_name", "start", "clip_id"]])
+    return low.sort_values("target_probability", kind="stable").drop_duplicates("clip_id")
 
 
 def write_table(path, clips, predictions):
@@ -68,10 +69,10 @@ def write_page(path, clips, predictions, spectrograms):
 def cells_of(issue, spectrogram):
     """Return the cells of a row of the page, as HTML."""
     label = issue.label if issue.label == issue.target else f"{issue.label} (as {issue.target})"
-    start = issue.example * EXAMPLE_HOP_LENGTH
-    place = f", from {start / SAMPLE_RATE:.2f} s" if start else ""
+    place = f", from {issue.start:.2f} s" if issue.start else ""
+    sound = player(issue.file_name, issue.start)
     return [
-        f'<img alt="spectrogram" src="{picture(spectrogram)}">{player(issue.file_name, start)}',
+        f'<img alt="spectrogram" src="{picture(spectrogram)}">{sound}',
         html.escape(label),
         f"{issue.target_probability:.1%}",
         html.escape(issue.predicted),
@@ -91,12 +92,13 @@ def picture(spectrogram):
 
 
 def player(file_name, start):
-    """Return a button that plays the example from sample `start` at 16 kHz, or why it cannot."""
+    """Return a button that plays the example from `start` (s) of a file, or why it cannot."""
+    segment = start, start + EXAMPLE_LENGTH / SAMPLE_RATE
     try:
-        samples = read_waveform(file_name).samples
+        samples = read_waveform(file_name, segment=segment).samples
     except (InvalidClipError, MachineError) as error:
         return html.escape(f"cannot be read any more: {error}")
-    samples = np.clip(samples[start : start + EXAMPLE_LENGTH] / FULL_SCALE, -1, 1)
+    samples = np.clip(samples / FULL_SCALE, -1, 1)
     file = io.BytesIO()
     # Less than half the size of FLAC.
     soundfile.write(file, samples, SAMPLE_RATE, format="MP3")
