@@ -19,7 +19,7 @@ parallel := --numprocesses=auto --dist=loadgroup
 
 run: setup
 	$(bin)/snakemake --cores $(CORES)
-	@echo 'The demo has three bad clips on purpose, and one without a speaker in its name.'
+	@echo 'The demo has three bad clips on purpose, and three without a speaker in their names.'
 	@echo 'Next, in this terminal: source .venv/bin/activate && snakemake --cores $(CORES) --config dataset=YOUR_FOLDER results=NEW_FOLDER'
 
 setup: .venv/run
