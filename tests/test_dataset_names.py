@@ -175,7 +175,8 @@ def test_where_clips_may_lie(tmp_path):
         (
             {"check_room": "maybe"},
             "config key 'check_room' (whether a run fails at its start if the results do not fit "
-            "on the disk): 'maybe' is not of type 'boolean'. For example: --config check_room=false",
+            "on the disk): 'maybe' is not of type 'boolean'. "
+            "For example: --config check_room=false",
         ),
         (
             {"results": "a{x}"},
