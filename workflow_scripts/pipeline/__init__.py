@@ -1,6 +1,6 @@
-"""How a run is steered: files, digests, logs and messages. None of it decides a value.
+"""Run control: digests, stamps, the plan, logs and messages.
 
-These modules do not count as the code of a stage: a change here makes no result again.
+Changes here do not invalidate results.
 """
 
 import os

@@ -103,8 +103,8 @@ class Run:
             self.on_demand[stage] = on_demand
         if self.is_main:
             # Relative, because results can be moved.
-            own = f"{self.results}/"
-            depends = json.loads(json.dumps(depends).replace(json.dumps(own)[1:-1], ""))
+            own = json.dumps(f"{self.results}/")[:-1]  # the start of a string
+            depends = json.loads(json.dumps(depends).replace(own, '"'))
             self.stamps[stage] = Stamp.of(self.results, stage, digest(depends, provenance(stage)))
             decided = {name: stamp.path for name, stamp in self.stamps.items()}
             os.environ[STAMPS_VARIABLE] = json.dumps(decided)
