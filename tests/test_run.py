@@ -1,13 +1,15 @@
 """A run without Snakemake: labels, names of files, stamps and messages."""
 
 import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pipeline import run
 from pipeline.run import Run
 from pipeline.stamps import write_stamp
-from wavs import make_dataset
+from wavs import make_dataset, write_wav
 from wavspec.errors import WavspecError
 
 CONFIG = {
@@ -17,6 +19,8 @@ CONFIG = {
     "long_clips": "invalid",
     "replace_results": False,
     "check_room": True,
+    "clips": "",
+    "hop": 0.96,
 }
 
 
@@ -128,3 +132,16 @@ def test_the_plan_and_damage_are_printed(config, capsys):
         f"{table} is missing: tables will run again",
         "2 of 2 labels to compute: no, üp (new)",
     ]
+
+
+@pytest.mark.parametrize(("long_clips", "fits"), [("invalid", True), ("cut", False)])
+def test_the_room_is_checked_at_the_start(config, monkeypatch, long_clips, fits):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=800_000))
+    write_wav(Path(config["dataset"]) / "no" / "long.wav", samples=20 * 16_000)
+    current = Run({**config, "long_clips": long_clips}, is_main=True)
+    if fits:
+        current.start([])
+    else:
+        with pytest.raises(WavspecError, match="--config check_room=false"):
+            current.start([])
+    Run({**config, "long_clips": long_clips, "check_room": False}, is_main=True).start([])
