@@ -28,9 +28,6 @@ function named(elements, text) {
 }
 """
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-
 
 class Page:
     """A page in the browser."""

@@ -170,9 +170,7 @@ def peak(folder, rate, channels, seconds):
     (folder / "no").mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(-999, 999, (seconds * rate, channels), np.int16)
     soundfile.write(folder / "no" / "long.wav", noise, rate)
-    catalog, digest = write_catalog(folder, "no", folder, CUT)
-    chunk = folder / f"no.{digest}.npy"
-    result = peak_of_chunk(folder, catalog, chunk, chunk.with_suffix(".csv"), long_clips="cut")
+    result, chunk, _ = peak_of_chunk(folder, folder, long_clips="cut")
     assert len(np.load(chunk, mmap_mode="r")) == (seconds * 16_000 - 240) // 15_360
     return result
 
