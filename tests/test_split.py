@@ -442,7 +442,6 @@ def in_folders(speakers, takes=5):
         ({"train/": 2, "test/": 2}, {"validation"}),
         ({"train/": 3}, {"validation", "testing"}),
     ],
-    ids=str,
 )
 def test_missing_splits_are_taken_from_the_training_speakers(tmp_path, speakers, taken):
     clips, [warning] = split_in(make_files(tmp_path / "dataset", in_folders(speakers)))
