@@ -198,9 +198,9 @@ def test_what_runs_again(built):
         write(table, rows, columns)
         return built.run(clips="clips.csv")
 
-    def classifiers_stamp():
+    def trainings_stamp():
         output = built.snakemake("--dry-run", "classifier", clips="clips.csv").stdout
-        return re.search(r"stamps/classifier\.\w+", output)[0]
+        return re.search(r"stamps/train\.\w+", output)[0]
 
     split = built.results / "wavfile_split.csv"
     assert run(*ROWS) == {"tables"}
@@ -208,13 +208,13 @@ def test_what_runs_again(built):
     assert split.read_text().splitlines()[3:5] == ["2,anna,training,1", "3,cid,testing,2"]
     shuffled = random.Random(0).sample(ROWS, len(ROWS))
     assert run(*shuffled) == set()
-    # The classifier depends on speaker and split, but not on other columns.
-    stamp = classifiers_stamp()
+    # The training depends on speaker and split, but not on other columns.
+    stamp = trainings_stamp()
     for change, is_due in [((",1", ",4"), False), (("anna", "eve"), True), (("val", "test"), True)]:
         assert run(*(row.replace(*change) for row in ROWS)) == {"tables"}
-        assert (classifiers_stamp() != stamp) == is_due
+        assert (trainings_stamp() != stamp) == is_due
     assert run(*ROWS) == {"tables"}
-    assert classifiers_stamp() == stamp
+    assert trainings_stamp() == stamp
     of_segment = ROWS[0].replace(",,,,1", ",,,0.99,1")
     assert run(of_segment, *ROWS[1:]) == {"catalog", "spectrograms go", *SHORT}
     assert run(*ROWS) == {"catalog", "spectrograms go", *SHORT}
@@ -268,7 +268,8 @@ def test_a_node_of_a_cluster_does_not_read_the_table(built):
     built.snakemake(clips=table)
     os.remove(table)
     config = {"dataset": "nowhere", "results": os.fspath(built.results), "clips": table}
-    run = Run({**config, "short_clips": "invalid", "long_clips": "invalid"}, is_main=False)
+    settings = {"short_clips": "invalid", "long_clips": "invalid", "hop": 0.96}
+    run = Run({**config, **settings}, is_main=False)
     assert list(run.labels) == ["go", "no", "yes"] and run.clips == 6
 
 
