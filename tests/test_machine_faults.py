@@ -54,13 +54,13 @@ class Label:
         options = {
             **{"dataset": self.dataset, "catalog": self.catalog, "chunk": self.chunk},
             **{"table": self.table, "log": self.log, "threads": 1},
-            **{"short-clips": "invalid", "long-clips": "invalid"},
+            **{"short-clips": "invalid", "long-clips": "invalid", "hop": 0.96},
         }
         command = [sys.executable, "workflow_scripts/spectrograms.py"]
         command += [str(text) for name in options for text in (f"--{name}", options[name])]
         process = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment})
         *_, last = self.log.read_text().removesuffix("\ndone\n").splitlines()
-        return process.returncode == 0, last
+        return process.returncode == 0, last.removeprefix("Error: ")
 
     def outputs(self):
         return {path.name: path.read_bytes() for path in self.chunk.parent.iterdir()}
