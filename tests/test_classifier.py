@@ -59,6 +59,7 @@ def deterministic_here_alone():
 WORDS = ("chirp down", "chirp up", "noise", "tone")
 SPEAKERS = {"training": 10, "validation": 3, "testing": 5}
 PERCENTAGES = {"validation": 10, "testing": 10}
+HOP = 0.96
 NOTHING = np.empty((0, 96, 64), np.float32)
 
 
@@ -110,7 +111,7 @@ def train(folder, rows, examples, backup="backup.0123456789ab.npz", **keys):
         **{"features": "spectrograms", "words": "all", "epochs": 15, "batch_size": 16, "seed": 1},
         **keys,
     }
-    assign_targets(rows, settings["words"], PERCENTAGES, settings["seed"])
+    assign_targets(rows, settings["words"], PERCENTAGES, HOP, settings["seed"])
     nothing = np.empty((0, *examples.shape[1:]), np.float32)
     opened = Examples(str(folder / "examples.dat"), examples.shape[1:], nothing)
     return fit(rows, opened, settings, 2, str(folder / backup))
@@ -344,7 +345,7 @@ EVERYWHERE = [(label, True, split) for label in ("no", "yes") for split in SPLIT
 
 def assign(*rows, words="all"):
     table = table_of(*rows)
-    classes = assign_targets(table, words, PERCENTAGES, 0)
+    classes = assign_targets(table, words, PERCENTAGES, HOP, 0)
     return table, classes
 
 
@@ -422,7 +423,7 @@ def test_other_words_and_silence_are_as_many_as_a_listed_word(words):
     table = words_and_silence("_unknown_", "silence")
     table.loc[table.index[:10], "valid"] = False  # of bed
     before = table.copy()
-    assign_targets(table, words, PERCENTAGES, 0)
+    assign_targets(table, words, PERCENTAGES, HOP, 0)
     counts = counts_of(table)
     assert sorted(counts.index) == ["_silence_", "_unknown_", "no", "yes"]
     assert all(list(row) == list(SIZES.values()) for row in counts.to_numpy())
@@ -431,23 +432,27 @@ def test_other_words_and_silence_are_as_many_as_a_listed_word(words):
     assert set(table.label[table.target == "_silence_"]) == {"_background_noise_", "silence"}
 
     again = before.copy()
-    assign_targets(again, words, PERCENTAGES, 0)
+    assign_targets(again, words, PERCENTAGES, HOP, 0)
     pd.testing.assert_frame_equal(again, table)
-    assign_targets(before, words, PERCENTAGES, 1)
+    assign_targets(before, words, PERCENTAGES, HOP, 1)
     assert list(before.target) != list(table.target)
 
 
 def test_background_noise_is_split_by_time_without_shared_sound():
     table = words_and_silence()
-    assign_targets(table, ["no", "yes"], PERCENTAGES, 0)
+    assign_targets(table, ["no", "yes"], PERCENTAGES, HOP, 0)
     noise = table[table.label == "_background_noise_"]
     expected = ["training"] * 46 + [""] + ["validation"] * 6 + [""] + ["testing"] * 6
     for _, recording in noise.groupby("path"):
         assert list(recording.split) == expected
+    dense = words_and_silence()
+    assign_targets(dense, ["no", "yes"], PERCENTAGES, 0.48, 0)
+    expected = ["training"] * 44 + [""] * 2 + ["validation"] * 6 + [""] * 2 + ["testing"] * 6
+    assert list(dense.split[dense.path == "a.wav"]) == expected
     short = words_and_silence()
     short.loc[short.label == "_background_noise_", "example"] = "0"  # 300 recordings of a second
     short["path"] = [f"{row}.wav" for row in short.index]
-    assign_targets(short, ["no", "yes"], PERCENTAGES, 0)
+    assign_targets(short, ["no", "yes"], PERCENTAGES, HOP, 0)
     noise = short.split[short.label == "_background_noise_"].value_counts()
     assert 15 < noise["validation"] < 45 and 15 < noise["testing"] < 45
     assert noise.sum() == noise[list(SPLITS)].sum() == 300
@@ -455,7 +460,7 @@ def test_background_noise_is_split_by_time_without_shared_sound():
 
 def test_all_words_leave_background_noise_out():
     table = words_and_silence("silence")
-    assign_targets(table, "all", PERCENTAGES, 0)
+    assign_targets(table, "all", PERCENTAGES, HOP, 0)
     assert set(table.split[table.target == ""]) == {""} and "silence" in set(table.target)
 
 
@@ -464,7 +469,7 @@ def test_all_examples_of_an_unknown_clip_are_taken_together():
     table = table[table.label != "_background_noise_"].loc[lambda rows: np.repeat(rows.index, 3)]
     table = table.reset_index(drop=True)
     table["example"] = (np.arange(len(table)) % 3).astype(str)
-    assign_targets(table, ["no", "yes"], PERCENTAGES, 0)
+    assign_targets(table, ["no", "yes"], PERCENTAGES, HOP, 0)
     taken = (table.target == "_unknown_").groupby(table.path).sum()
     assert set(taken) == {0, 3} and (taken == 3).sum() == 20 + 6 + 8
 

@@ -207,7 +207,8 @@ if "snakemake" in globals():
         rows = read_rows(inputs.tables, params.settings)
         rows["split"] = pd.read_csv(inputs.split, keep_default_na=False).split
         rows, examples = all_examples(rows, inputs.examples, settings, params.dataset)
-        classes = assign_targets(rows, settings["words"], params.split, settings["seed"])
+        hop = params.settings["hop"]
+        classes = assign_targets(rows, settings["words"], params.split, hop, settings["seed"])
         missing = left_out(rows, classes)
         trained = fit(rows, examples, settings, snakemake.threads, backup)
         trained.facts |= {"labels_left_out": missing, **params.settings}

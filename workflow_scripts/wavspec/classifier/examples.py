@@ -9,7 +9,7 @@ import numpy as np
 from ..audio import InvalidClipError, read_clip
 from ..dataset import BACKGROUND_NOISE, SPLITS
 from ..errors import WavspecError
-from ..front_end import examples_of
+from ..front_end import EXAMPLE_LENGTH, SAMPLE_RATE, examples_of
 from ..split import split_by_hash
 
 SHAPES = {"spectrograms": (96, 64), "embeddings": (128,)}
@@ -17,8 +17,6 @@ SILENCE, UNKNOWN = "_silence_", "_unknown_"  # classes
 # With a list of words, these labels become those classes, and all others that are not listed, too.
 SILENCE_LABELS = (BACKGROUND_NOISE, SILENCE, "silence")
 UNKNOWN_LABELS = (UNKNOWN, "unknown")
-# A recording of fewer examples is in one split.
-SHORTEST_IN_BLOCKS = 10
 
 
 class Examples(NamedTuple):
@@ -90,7 +88,7 @@ def read_long_silence(rows, dataset):
     return further.reset_index(drop=True), np.concatenate(examples), without
 
 
-def assign_targets(rows, words, percentages, seed):
+def assign_targets(rows, words, percentages, hop, seed):
     """Add the column `target`: the class of each example that the classifier uses, otherwise blank.
 
     With `words="all"`, each label is a class. With a list of words, SILENCE_LABELS are the class
@@ -106,6 +104,7 @@ def assign_targets(rows, words, percentages, seed):
             `clip_id` (a number for each clip) and, for `_background_noise_`, a new `split`.
         words: "all", or a list of labels.
         percentages: {"validation": percent, "testing": percent}, the configuration's key `split`.
+        hop: seconds between the starts of examples, see config.yaml.
         seed: seed of the random choice.
 
     Returns:
@@ -123,7 +122,7 @@ def assign_targets(rows, words, percentages, seed):
         check_words(words, listed, rows.label)
         classes = rows.label.where(rows.label.isin(listed), UNKNOWN)
         classes = classes.mask(rows.label.isin(SILENCE_LABELS), SILENCE)
-        split_recordings(rows, percentages)
+        split_recordings(rows, percentages, hop)
         # Each second of silence counts as a clip.
         silence = classes == SILENCE
         rows.loc[silence, "clip_id"] = len(rows) + np.arange(silence.sum())
@@ -151,16 +150,17 @@ def check_words(words, listed, labels):
         )
 
 
-def split_recordings(rows, percentages):
+def split_recordings(rows, percentages, hop):
     """Split the valid examples of `_background_noise_` that are in no split, by time.
 
-    The last part of each recording is for testing, the part before it for validation. The example
-    between two parts is in no split, because it shares 15 ms with the next one. A hash of its name
-    decides the split of a recording of fewer than SHORTEST_IN_BLOCKS examples.
+    The last part of each recording is for testing, the part before it for validation. Examples
+    between two parts that share sound with the next one are in no split. A hash of its name decides
+    the split of a recording of few examples.
     """
+    gap = math.ceil(EXAMPLE_LENGTH / SAMPLE_RATE / hop) - 1
     noise = rows[(rows.label == BACKGROUND_NOISE) & rows.valid & (rows.split == "")]
     for _, recording in noise.groupby("clip_id"):
-        if len(recording) < SHORTEST_IN_BLOCKS:
+        if len(recording) < 8 + 2 * gap:
             name = os.path.basename(recording.path.iloc[0])
             rows.loc[recording.index, "split"] = split_by_hash(name, **percentages)
             continue
@@ -168,9 +168,10 @@ def split_recordings(rows, percentages):
         end = len(splits)
         for split in ("testing", "validation"):
             if percentages[split]:
-                start = end - max(1, round(len(splits) * percentages[split] / 100))
-                splits[start:end], splits[start - 1] = split, ""
-                end = start - 1
+                start = max(0, end - max(1, round(len(splits) * percentages[split] / 100)))
+                before = max(0, start - gap)
+                splits[start:end], splits[before:start] = split, ""
+                end = before
         rows.loc[recording.index, "split"] = splits
 
 
