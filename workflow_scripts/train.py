@@ -211,7 +211,7 @@ if "snakemake" in globals():
         classes = assign_targets(rows, settings["words"], params.split, hop, settings["seed"])
         missing = left_out(rows, classes)
         trained = fit(rows, examples, settings, snakemake.threads, backup)
-        trained.facts |= {"labels_left_out": missing, **params.settings}
+        trained.facts.update(labels_left_out=missing, **params.settings)
         warn_of_another(snakemake.output.facts, trained.facts)
         write_outputs(trained, rows, outputs)
         remove_backups(backup)
