@@ -2,7 +2,10 @@
 
 import base64
 import io
+import os
 import re
+import subprocess
+import sys
 import warnings
 from xml.etree import ElementTree
 
@@ -17,6 +20,7 @@ from spectrograms import write_chunk
 from wavs import SETTINGS, make_dataset, write_catalog, write_wav
 from wavspec.audio import SHORTEST_VALID, TOO_LONG
 from wavspec.front_end import MEL_WEIGHTS
+from workflow import ROOT
 
 OUTPUTS = {
     "spectrograms": "spectrograms.svg",
@@ -318,6 +322,16 @@ def test_the_page_of_invalid_clips_is_small_enough_for_a_report(tmp_path):
     assert "<a>" not in page
     pictures.write_invalid(rows[:5000], path)
     assert "5,000 clips." in path.read_text() and "The first" not in path.read_text()
+
+
+def test_the_picture_of_the_readme_is_drawn_from_results(tmp_path):
+    dataset = make_dataset(tmp_path / "dataset", ["no", "yes"], clips=1)
+    (tmp_path / "results").mkdir()
+    rows_of(dataset, ["no", "yes"], tmp_path / "results" / "chunks")
+    command = [sys.executable, ROOT / "docs" / "draw.py", tmp_path / "results", tmp_path / "x.png"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow_scripts")}
+    subprocess.run(command, env=environment, check=True)
+    assert len(np.unique(image.imread(tmp_path / "x.png").reshape(-1, 4), axis=0)) > 100
 
 
 def test_what_draws_the_pictures_anew(built):
