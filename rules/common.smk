@@ -82,6 +82,13 @@ def shown(file, category, **labels):
     return report(f"<results>/{file}", caption=caption, category=category, labels=labels or None)
 
 
+def kept(file):
+    """Return an output of `file` below the results that stays as it was if the job fails."""
+    # Without a file to restore, Snakemake would print a warning about it.
+    exists = os.path.exists(f"{RUN.results}/{file}")
+    return (update if exists else str)(f"<results>/{file}")
+
+
 def start_messages(snakemake_log):
     """Print how to follow later stages; print warnings, summary or failures at the end."""
     snakemake_log = os.path.abspath(snakemake_log)

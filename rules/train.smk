@@ -5,28 +5,17 @@ EXAMPLES, EXAMPLES_STAGE, DEPENDS = {
 }[config["classifier"]["features"]]
 
 
-def kept(file):
-    """Return an output of `file` below the results that stays as it was if the job fails."""
-    # Without a file to restore, Snakemake would print a warning about it.
-    exists = os.path.exists(f"{RUN.results}/{file}")
-    return (update if exists else str)(f"<results>/{file}")
-
-
-def before_training(wildcards):
-    """Return the stamps of the stages that training needs, or none if it is up to date."""
-    # The tables' stamp depends on the dataset's folder: if that was moved, the tables are due, but
-    # the training is not.
-    due = not os.path.exists(RUN.stamps["train"].path)
-    return after(EXAMPLES_STAGE, "tables") if due else []
-
-
 rule train:
     """Train the classifier; on demand."""
     input:
         tables=all_tables,
         examples=ancient(EXAMPLES),
         split=ancient("<results>/wavfile_split.csv"),
-        stamps=before_training,
+        # The tables' stamp depends on the dataset's folder: if that was moved, the tables are due,
+        # but the training is not.
+        stamps=lambda wildcards: (
+            [] if os.path.exists(RUN.stamps["train"].path) else after(EXAMPLES_STAGE, "tables")
+        ),
     output:
         model=kept("classifier/model.keras"),
         tflite=kept("classifier/model.tflite"),

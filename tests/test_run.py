@@ -15,12 +15,11 @@ from wavspec.errors import WavspecError
 CONFIG = {
     "path_pattern": r"(?P<label>[^/]+)/[^/]+\.wav",
     "clips": "",
+    "hop": 0.96,
     "short_clips": "invalid",
     "long_clips": "invalid",
     "replace_results": False,
     "check_room": True,
-    "clips": "",
-    "hop": 0.96,
 }
 
 
