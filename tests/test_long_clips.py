@@ -110,6 +110,9 @@ def test_a_run_gives_the_rows_of_cut_clips_to_array_and_tables(built):
     assert list(rows["file_name"]) == list(np.repeat(names, [len(part) for part in examples]))
     assert rows["valid"].all()
     assert built.run(long_clips="cut") == set()
+    assert jobs <= built.run(long_clips="cut", hop=0.48)
+    array = np.fromfile(built.results / "wavfile_spec.dat").reshape(-1, 96, 64)
+    assert np.array_equal(array, np.concatenate([original(clip, 48) for clip in clips]))
     assert jobs <= built.run(long_clips="invalid")
 
 
