@@ -617,7 +617,7 @@ def test_the_result_in_words():
     }
     text = in_words(RESULT | shared)
     assert "94.4% on 30 testing examples, 95.0% on their 24 clips" in text
-    assert text.endswith(". all 4 are in training. With so few testing clips, this says little")
+    assert text.endswith("; all 4 are in training. With so few testing clips, this says little")
 
 
 def test_a_confusion_matrix_of_many_labels_with_unusual_names(tmp_path):

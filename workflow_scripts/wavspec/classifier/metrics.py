@@ -120,17 +120,16 @@ def in_words(metrics):
         name: value for name, value in metrics["accuracy_per_label"].items() if value is not None
     }
     weakest = min(known, key=known.get)
-    sentences = [
-        f"Classifier of {len(metrics['labels'])} labels: accuracy {tested}; macro F1 "
-        f"{metrics['macro_f1']:.2f}; weakest label {weakest} ({known[weakest]:.1%}); "
+    parts = [
+        f"Classifier of {len(metrics['labels'])} labels: accuracy {tested}",
+        f"macro F1 {metrics['macro_f1']:.2f}",
+        f"weakest label {weakest} ({known[weakest]:.1%})",
         f"{metrics['largest_label_fraction']:.1%} of the testing examples are "
-        f"{metrics['largest_label']}"
+        f"{metrics['largest_label']}",
+        metrics["speakers"],
     ]
-    if metrics["speakers"]:
-        sentences.append(metrics["speakers"])
-    if clips < FEW_CLIPS:
-        sentences.append("With so few testing clips, this says little")
-    return ". ".join(sentences)
+    few = ". With so few testing clips, this says little" if clips < FEW_CLIPS else ""
+    return f"{'; '.join(filter(None, parts))}{few}"
 
 
 def write_json(content, path):
