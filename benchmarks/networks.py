@@ -65,7 +65,7 @@ def cross_validate(folder, arguments):
         for fold in folds:
             held_out = split.speaker.isin(fold).to_numpy()
             rows, tested = np.flatnonzero(used & ~held_out), np.flatnonzero(used & held_out)
-            options = Options(arguments.epochs, 64, 0)
+            options = Options(arguments.epochs, 32, 0)
             network, accuracy = accuracy_of_fold(examples, targets, rows, tested, options)
             accuracies.append(accuracy)
             trained_on += arguments.epochs * len(rows)

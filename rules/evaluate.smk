@@ -6,6 +6,7 @@ rule evaluate:
         history=ancient("<results>/classifier/history.csv"),
         examples=ancient("<results>/classifier/examples.csv"),
         probabilities=ancient("<results>/classifier/probabilities.npy"),
+        early=ancient("<results>/classifier/early_probabilities.npy"),
         clips=ancient("<results>/wavfile_df.csv"),
         split=ancient("<results>/wavfile_split.csv"),
         spectrograms=ancient("<results>/wavfile_spec.dat"),

@@ -24,6 +24,7 @@ rule train:
         history=kept("classifier/history.csv"),
         examples=kept("classifier/examples.csv"),
         probabilities=kept("classifier/probabilities.npy"),
+        early=kept("classifier/early_probabilities.npy"),
         stamp=RUN.stamp("train", DEPENDS, SPLIT, config["classifier"], on_demand="classifier"),
     log:
         "<results>/logs/train.log",

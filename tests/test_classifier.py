@@ -22,7 +22,7 @@ from evaluate import evaluate
 from matplotlib.image import imread
 from train import COLUMNS, fit, left_out, write_outputs
 from wavspec.audio import samples_to_examples
-from wavspec.classifier.augmentation import shifted
+from wavspec.classifier.augmentation import stretched, with_floor
 from wavspec.classifier.examples import (
     Examples,
     assign_targets,
@@ -125,7 +125,7 @@ def write_and_evaluate(folder, rows, trained):
         **{"probabilities": "probabilities.npy", "clips": "clips.csv", "split": "split.csv"},
         **{"metrics": "metrics.json", "predictions": "predictions.csv"},
         **{"spectrograms": "spectrograms.dat", "label_issues": "label_issues.html"},
-        "label_issues_table": "label_issues.csv",
+        **{"label_issues_table": "label_issues.csv", "early": "early_probabilities.npy"},
     }
     files = SimpleNamespace(
         **{name: str(folder / file) for name, file in names.items()},
@@ -211,21 +211,19 @@ def test_predictions_are_row_for_row_those_of_the_saved_models(dataset, trained)
 
 
 def check_accuracies(metrics, folder):
-    """Check that the metrics match the predictions, and the best epoch of the history."""
+    """Check that the metrics match the predictions, and the last epoch of the history."""
     table = pd.read_csv(folder / "predictions.csv", index_col=0).dropna(subset="predicted")
     for split in SPLITS:
         correct = (table.predicted == table.label)[table.split == split]
         assert correct.mean() == pytest.approx(metrics["accuracy"][split])
     history = pd.read_csv(folder / "history.csv")
     assert list(history.epoch) == list(range(1, 16))
-    best = history.sort_values("validation_accuracy", ascending=False, kind="stable")
-    assert metrics["epoch"] == best.epoch.iloc[0]
-    accuracy = history.validation_accuracy[metrics["epoch"] - 1]
+    accuracy = history.validation_accuracy.iloc[-1]
     assert metrics["accuracy"]["validation"] == pytest.approx(accuracy, abs=1e-5)
 
 
 @needs_tensorflow
-def test_accuracies_are_those_of_the_best_epoch(trained):
+def test_accuracies_are_those_of_the_last_epoch(trained):
     check_accuracies(trained.metrics, trained.folder)
 
 
@@ -258,7 +256,6 @@ def test_shuffled_labels_bring_it_down_to_chance(dataset, tmp_path):
         rows.loc[places, "label"] = random.permutation(rows.label[places])
     metrics = write_and_evaluate(tmp_path, rows, train(tmp_path, rows, examples))
     assert metrics["accuracy"]["testing"] < 0.5
-    # Here the splits differ, and the last epoch is rarely the best.
     check_accuracies(metrics, tmp_path)
 
 
@@ -308,6 +305,9 @@ def test_an_interrupted_training_resumes_with_the_next_epoch(
     assert resumed.history.validation_accuracy[8] > 0.8
     first = trained.network.history.drop(columns="seconds")[:8]
     pd.testing.assert_frame_equal(resumed.history.drop(columns="seconds")[:8], first)
+    # The probabilities of epochs 3 to 8, of which the backup has the sum.
+    np.testing.assert_allclose(resumed.early, trained.network.early, atol=1e-3)
+    np.testing.assert_allclose(resumed.early[rows.valid].sum(axis=1), 1, atol=1e-3)
 
 
 @needs_tensorflow
@@ -317,7 +317,7 @@ def test_an_unusable_backup_counts_as_none(trained, dataset, tmp_path, capsys):
     network, backup = trained.network.model, tmp_path / "backup.0123456789ab.npz"
     content = (trained.folder / backup.name).read_bytes()
     backup.write_bytes(content)
-    epochs = Epochs(15, str(backup))
+    epochs = Epochs(15, str(backup), None)
     epochs.resume(network)
     assert len(epochs.history) == 15
     weights = network.get_weights()
@@ -325,10 +325,10 @@ def test_an_unusable_backup_counts_as_none(trained, dataset, tmp_path, capsys):
     for damaged in {damage.change_a_byte, *damage.OF_STAMPS} - {damage.append}:
         damage.restore(backup, content)
         damaged(backup)
-        epochs = Epochs(15, str(backup))
+        epochs = Epochs(15, str(backup), None)
         with pytest.raises(Exception):  # noqa: B017
             epochs.resume(network)
-        assert epochs.history == epochs.best == [], damaged
+        assert epochs.history == [] and not epochs.early.any(), damaged
         assert all(map(np.array_equal, weights, network.get_weights()))
     damage.restore(backup, content)
     damage.make_folder(backup)
@@ -508,15 +508,28 @@ def test_long_silence_is_read_from_its_recordings(tmp_path):
 NOTHING_AT_ALL = np.zeros((96, 64))
 
 
-def test_shifts_stay_within_their_limits_and_repeat_the_edges():
+def test_examples_are_stretched_and_shifted_within_limits():
     frames, bands = np.mgrid[:96, :64]
-    shifts = set()
-    for example in shifted(np.stack([100 * frames + bands] * 500), np.random.default_rng(0)):
-        later, higher = 48 - example[48, 32] // 100, 32 - example[48, 32] % 100
-        expected = 100 * np.clip(frames - later, 0, 95) + np.clip(bands - higher, 0, 63)
-        assert np.array_equal(example, expected)
-        shifts.add((later, higher))
-    assert shifts == {(later, higher) for later in range(-9, 10) for higher in range(-2, 3)}
+    changed = stretched(np.stack([100.0 * frames + bands] * 500), np.random.default_rng(0))
+    sources = changed // 100, changed % 100
+    for source, size, stretch, shift in ((sources[0], 96, 0.15, 16), (sources[1], 64, 0.05, 2)):
+        line = source[:, :, 32] if size == 96 else source[:, 48, :]
+        assert (np.diff(line, axis=1) >= 0).all() and line.min() >= 0 and line.max() <= size - 1
+        middle = line[:, size // 2] - (size - 1) / 2
+        assert np.abs(middle).max() <= shift + 1 and np.ptp(middle) > 1.8 * shift
+        # Away from the repeated edges.
+        speed = (line[:, size * 5 // 8] - line[:, size * 3 // 8]) / (size / 4)
+        assert np.abs(np.log(speed)).max() < stretch + 0.07 and np.ptp(speed) > stretch
+
+
+def test_each_example_has_a_floor_at_random():
+    examples = np.linspace(-4.6, 3, 96 * 64, dtype=np.float32).reshape(1, 96, 64).repeat(200, 0)
+    changed = with_floor(examples, np.random.default_rng(0))
+    assert changed.dtype == np.float32
+    floors = changed.min(axis=(1, 2))
+    assert floors.min() < -4.5 and -1.6 < floors.max() <= -1.5
+    for example, original, floor in zip(changed, examples, floors, strict=True):
+        np.testing.assert_array_equal(example, np.maximum(original, floor))
 
 
 def test_moments_are_those_of_all_chosen_rows(tmp_path):

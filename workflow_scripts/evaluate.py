@@ -20,9 +20,9 @@ def evaluate(inputs, outputs):
     """Write the results of a trained classifier, and return its metrics.
 
     Args:
-        inputs: object with the outputs of `train.py` (facts, history, examples, probabilities), and
-            clips, split, spectrograms: the tables and the array of the clips. Rows of `examples`
-            beyond those of the tables are of long silence.
+        inputs: object with the outputs of `train.py` (facts, history, examples, probabilities,
+            early), and clips, split, spectrograms: the tables and the array of the clips. Rows of
+            `examples` beyond those of the tables are of long silence.
         outputs: object with the attributes
             metrics: JSON file;
             predictions: CSV file, see `metrics.predictions_of`;
@@ -42,7 +42,6 @@ def evaluate(inputs, outputs):
     in_table = predictions.loc[clips.index]
     predictions.to_csv(outputs.predictions, float_format="%.4f")
     facts |= {
-        "epoch": metrics.best_epoch(history),
         **metrics.metrics_of(examples, predictions, labels, probabilities),
         # Without background noise, which is in no split of the table.
         "speakers": speakers_in_testing(split[(split.split != "") & in_table.target.ne("")]),
@@ -53,8 +52,9 @@ def evaluate(inputs, outputs):
     metrics.draw_confusion_matrix(outputs.confusion_matrix, confusion)
     # The column `start` exists if any row begins later in its file.
     clips = clips.assign(clip_id=examples.clip_id, start=split.get("start", 0.0))
-    label_issues.write_table(outputs.label_issues_table, clips, in_table)
-    label_issues.write_page(outputs.label_issues, clips, in_table, inputs.spectrograms)
+    early = metrics.predictions_of(examples, labels, np.load(inputs.early)).loc[clips.index]
+    label_issues.write_table(outputs.label_issues_table, clips, early)
+    label_issues.write_page(outputs.label_issues, clips, early, inputs.spectrograms)
     return facts
 
 

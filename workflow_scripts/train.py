@@ -1,6 +1,6 @@
 """Train the classifier, on the spectrograms or on their embeddings, and predict all examples.
 
-It trains on the training clips, and the validation clips choose the best epoch.
+It trains on the training clips, and measures the accuracy on the validation clips after each epoch.
 """
 
 import json
@@ -33,9 +33,10 @@ IDENTITY = ("labels", "features", "words", "epochs", "batch_size", "seed")
 class Trained(NamedTuple):
     """A trained network, and what it says about all examples."""
 
-    model: object  # Keras model with the weights of the best epoch
+    model: object  # Keras model
     history: pd.DataFrame  # of the epochs, see `training.train`
     probabilities: np.ndarray  # (rows, labels) float32, NaN for invalid clips
+    early: np.ndarray  # the mean of those after early epochs, likewise
     facts: dict  # for JSON
 
 
@@ -109,7 +110,9 @@ def fit(rows, examples, settings, threads, backup):
     model = network.build_network(examples.shape, len(labels), mean, variance)
     batches = training.TrainingBatches(examples, used["training"], targets, options)
     training.compile_network(model, options.epochs * len(batches))
-    epochs = training.Epochs(options.epochs, backup)
+    valid = np.flatnonzero(rows.valid)
+    everything = training.Batches(examples, valid, targets)
+    epochs = training.Epochs(options.epochs, backup, everything)
     try:
         epochs.resume(model)
     except Exception as error:  # a damaged file can cause nearly any
@@ -119,9 +122,9 @@ def fit(rows, examples, settings, threads, backup):
     validation = training.Batches(examples, used["validation"], targets)
     history = training.train(model, batches, validation, epochs)
 
-    valid = np.flatnonzero(rows.valid)
-    probabilities = np.full((len(rows), len(labels)), np.nan, np.float32)
-    probabilities[valid] = model.predict(training.Batches(examples, valid, targets), verbose=0)
+    probabilities, early = np.full((2, len(rows), len(labels)), np.nan, np.float32)
+    probabilities[valid] = model.predict(everything, verbose=0)
+    early[valid] = epochs.early / len(epochs.early_epochs)
     seconds = history.seconds.sum()  # training and validation
     facts = {
         "labels": labels,
@@ -136,7 +139,7 @@ def fit(rows, examples, settings, threads, backup):
             **{name: sys.modules[name].__version__ for name in ("tensorflow", "keras", "numpy")},
         },
     }
-    return Trained(model, history, probabilities, facts)
+    return Trained(model, history, probabilities, early, facts)
 
 
 def write_outputs(trained, rows, outputs):
@@ -152,7 +155,7 @@ def write_outputs(trained, rows, outputs):
             labels: text file with a label on each line, in the order of the probabilities;
             facts: JSON file;
             history, examples: CSV files, of the epochs and of the rows;
-            probabilities: .npy file.
+            probabilities, early: .npy files.
     """
     from wavspec.classifier.training import write_tflite
 
@@ -165,6 +168,7 @@ def write_outputs(trained, rows, outputs):
     trained.history.to_csv(outputs.history, index=False, float_format="%.6g")
     rows[COLUMNS].to_csv(outputs.examples)
     np.save(outputs.probabilities, trained.probabilities)
+    np.save(outputs.early, trained.early)
 
 
 def remove_backups(backup, but=None):

@@ -99,11 +99,6 @@ def metrics_of(examples, predictions, labels, probabilities):
     }
 
 
-def best_epoch(history):
-    """Return the first epoch with the highest accuracy on the validation examples."""
-    return int(history.epoch[history.validation_accuracy.idxmax()])
-
-
 def in_words(metrics):
     """Return a sentence with the accuracy on the testing clips."""
     accuracy, clips, examples = (
@@ -138,14 +133,13 @@ def write_json(content, path):
 
 
 def draw_learning_curve(paths, history, testing_accuracy):
-    """Draw the accuracy on training and validation examples by epoch, and mark the best epoch."""
-    epoch = best_epoch(history)
+    """Draw the accuracy on training and validation examples by epoch, and that in testing."""
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(history.epoch, history.training_accuracy, ".-", label="training, with noise")
     axes.plot(history.epoch, history.validation_accuracy, ".-", label="validation")
-    label = f"testing, epoch {epoch}: {testing_accuracy:.1%}"
-    axes.plot(epoch, testing_accuracy, "D", color="black", label=label)
+    label = f"testing: {testing_accuracy:.1%}"
+    axes.plot(history.epoch.iloc[-1], testing_accuracy, "D", color="black", label=label)
     axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)

@@ -29,7 +29,9 @@ def of_spectrograms(x):
         shortcut = convolution(x, filters, 1, 2)
         x = activated(convolution(x, filters, 3, 2))
         x = activated(layers.Add()([convolution(x, filters, 3, 1), shortcut]))
-    return layers.Dropout(0.3)(layers.GlobalAveragePooling2D()(x))
+    # The mean over time alone: a sound means the same at any time, but not in any band.
+    x = layers.AveragePooling2D((x.shape[1], 1))(x)
+    return layers.Dropout(0.5)(layers.Flatten()(x))
 
 
 def of_embeddings(x):

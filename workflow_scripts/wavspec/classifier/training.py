@@ -14,7 +14,13 @@ from keras import callbacks, losses, optimizers
 
 from .augmentation import augmented
 
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 6e-3
+WARM_UP = 3 / 40  # part of the steps
+WEIGHT_DECAY = 0.3
+LABEL_SMOOTHING = 0.1
+# The part of the epochs over which probabilities are averaged for label issues: later, a network
+# has learnt wrong labels by heart.
+EARLY = 1 / 5, 1 / 2
 
 
 class Options(NamedTuple):
@@ -44,13 +50,15 @@ class Batches(keras.utils.PyDataset):
     Args:
         examples: the Examples.
         rows: array of the row numbers to use.
-        targets: array of the class of every row.
+        targets: array of the class of every row, -1 if there is none.
         batch_size: maximal number of examples in a batch. All batches have nearly the same length.
     """
 
     def __init__(self, examples, rows, targets, batch_size=256):
         super().__init__()
-        self.examples, self.targets = examples, targets.astype(np.int32)
+        self.examples = examples
+        # Keras smooths labels only if they are given as probabilities.
+        self.targets = np.equal.outer(targets, np.arange(targets.max() + 1)).astype(np.float32)
         self.batches = np.array_split(rows, math.ceil(len(rows) / batch_size))
 
     def __len__(self):
@@ -81,7 +89,7 @@ class TrainingBatches(Batches):
 
 
 class Epochs(callbacks.Callback):
-    """The completed epochs: their history, the weights of the best one, and a backup of all.
+    """The completed epochs: their history, early probabilities, and a backup of all.
 
     The backup is one .npz file, replaced after each epoch. Keras' own callbacks write several
     files, which do not match if the process is killed between them.
@@ -89,12 +97,19 @@ class Epochs(callbacks.Callback):
     Args:
         epochs: the number of epochs.
         backup: the file.
+        everything: Batches of all valid examples.
+
+    Attributes:
+        history: list with a dictionary for each epoch.
+        early: (valid examples, classes) array, the sum of the probabilities after the EARLY epochs.
     """
 
-    def __init__(self, epochs, backup):
+    def __init__(self, epochs, backup, everything):
         super().__init__()
-        self.epochs, self.backup = epochs, backup
-        self.history, self.best = [], []
+        self.epochs, self.backup, self.everything = epochs, backup, everything
+        self.history, self.early = [], np.zeros(())
+        first, last = (max(1, round(part * epochs)) for part in EARLY)
+        self.early_epochs = range(first, last + 1)
 
     def resume(self, network):
         """Continue from the backup, if it exists, with a compiled `network`.
@@ -107,10 +122,10 @@ class Epochs(callbacks.Callback):
             return
         with np.load(self.backup) as saved:
             history = json.loads(saved["history"].item())
-            best, weights, optimizer = (
+            early = saved["early"]
+            weights, optimizer = (
                 [saved[f"{name} {number}"] for number in range(len(variables))]
                 for name, variables in (
-                    ("best", network.weights),
                     ("weights", network.weights),
                     ("optimizer", network.optimizer.variables),
                 )
@@ -118,16 +133,15 @@ class Epochs(callbacks.Callback):
         network.set_weights(weights)
         for variable, value in zip(network.optimizer.variables, optimizer, strict=True):
             variable.assign(value)
-        self.history, self.best = history, best
+        self.history, self.early = history, early
         print(f"resuming after epoch {len(history)} from {self.backup}")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        highest = max((past["validation_accuracy"] for past in self.history), default=-1)
-        if logs["val_accuracy"] > highest:
-            self.best = self.model.get_weights()
+        if epoch + 1 in self.early_epochs:
+            self.early = self.early + self.model.predict(self.everything, verbose=0)
         seconds = time.monotonic() - self.start
         self.history.append(
             {
@@ -150,7 +164,6 @@ class Epochs(callbacks.Callback):
         arrays = {
             f"{name} {number}": value
             for name, values in (
-                ("best", self.best),
                 ("weights", self.model.get_weights()),
                 ("optimizer", map(np.asarray, self.model.optimizer.variables)),
             )
@@ -159,7 +172,7 @@ class Epochs(callbacks.Callback):
         # A job can outlive a Snakemake that was killed: two processes have two files.
         part = f"{self.backup}.{os.getpid()}"
         with open(part, "wb") as file:
-            np.savez(file, history=json.dumps(self.history), **arrays)
+            np.savez(file, history=json.dumps(self.history), early=self.early, **arrays)
         os.replace(part, self.backup)
 
 
@@ -170,18 +183,22 @@ def compile_network(network, steps):
         network: the Keras model of `build_network`.
         steps: the number of batches in all epochs.
     """
+    warm_up = round(WARM_UP * steps)
+    rate = optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, warmup_target=LEARNING_RATE, warmup_steps=warm_up
+    )
+    optimizer = optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     network.compile(
-        optimizers.Adam(optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
-        losses.SparseCategoricalCrossentropy(),
+        optimizer,
+        losses.CategoricalCrossentropy(label_smoothing=LABEL_SMOOTHING),
         metrics=["accuracy"],
         jit_compile=False,
     )
 
 
 def train(network, training, validation, epochs):
-    """Train `network`, and give it the weights of its best epoch.
-
-    This is the first epoch with the highest accuracy on the validation examples.
+    """Train `network`.
 
     Args:
         network: a compiled Keras model.
@@ -203,7 +220,6 @@ def train(network, training, validation, epochs):
         verbose=0,
         callbacks=[epochs],
     )
-    network.set_weights(epochs.best)
     return pd.DataFrame(epochs.history)
 
 
