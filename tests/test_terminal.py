@@ -358,7 +358,7 @@ def test_another_working_directory(built):
     (built.folder / "elsewhere").mkdir()
     command = built.command("--directory", "elsewhere", dataset="../../dataset", results="found")
     process = run(command, built.folder, os.environ)
-    assert process.stdout.splitlines()[-4].startswith("To load them"), process.stdout
+    assert process.stdout.splitlines()[-5].startswith("To load them"), process.stdout
     no_such_module(built)
     process = run([*command[:-1], "results=again"], built.folder, os.environ)
     assert "1 failed:\ntables\n  cause: ModuleNotFoundError" in process.stdout

@@ -128,8 +128,11 @@ def write_stamp(path, outputs, watched, messages):
     sizes = {os.path.relpath(name, folder): os.path.getsize(file) for name, file in watched.items()}
     content = {"outputs": states, "watched": sizes, **messages}
     part = f"{path}.unfinished"
-    Path(part).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, path)
+    try:
+        Path(part).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        Path(part).unlink(missing_ok=True)
     for name in stamps_of(os.path.dirname(folder), stage_of(path)):
         if name != os.path.basename(path):
             remove(f"{folder}/{name}")
