@@ -97,8 +97,7 @@ def start_messages(snakemake_log):
     # Ctrl-C reaches all processes of the terminal. A job that is still starting would print a
     # traceback of a hundred lines. So jobs ignore it at first, until `job` restores it.
     shell.prefix(f"set -euo pipefail; trap '' INT; exec 2>> {shlex.quote(stderr_log)}; ")
-    # Not those of the short stages, which are local.
-    due = {job.rule.name for job in workflow.persistence.dag.needrun_jobs() if not job.is_local}
+    due = {job.rule.name for job in workflow.persistence.dag.needrun_jobs()}
     if later := [stage for stage in RUN.on_demand if stage in due]:
         files = " ".join(shlex.quote(f"{RUN.results}/logs/{stage}.log") for stage in later)
         # With Snakemake's logger, because the progress bar may be active.
