@@ -57,6 +57,7 @@ rule all:
 
 
 onstart:
+    RUN.clear_the_way(workflow.rules)
     start_messages(log[0])
 
 

@@ -334,7 +334,7 @@ def test_an_unusable_backup_counts_as_none(trained, dataset, tmp_path, capsys):
     damage.make_folder(backup)
     train(tmp_path, dataset[0].copy(), dataset[1], epochs=1)
     printed = capsys.readouterr().out
-    assert f"the backup {backup} is unusable: training starts anew\n" in printed
+    assert f"the backup {backup} is unusable: training starts over\n" in printed
     assert "epoch 1 of 1" in printed and backup.is_file()
 
 

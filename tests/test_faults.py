@@ -21,7 +21,7 @@ import pytest
 from damage import append, cut, empty, not_utf_8
 from pipeline.digests import digest_in, remove_superseded
 from pipeline.files import atomic_outputs
-from pipeline.labels import checked_rows, read_clips, read_rows
+from pipeline.labels import count_rows, read_clips, read_rows
 from pipeline.stamps import read_stamp
 from wavs import SETTINGS, make_dataset, write_wav
 from wavspec.audio import ClipChangedError, read_clip
@@ -473,7 +473,7 @@ STAGE_OF = {".npy": "concatenate", ".csv": "tables"}  # that notices
 @pytest.mark.parametrize(("change", "ending"), TAMPERING.values(), ids=TAMPERING)
 def test_a_chunk_or_table_changed_by_hand_is_refused_and_removed(built, change, ending):
     chunk, table = built.chunk("no"), built.chunk("no", ".csv")
-    assert checked_rows(chunk) == len(read_rows([table], SETTINGS)) == 2
+    assert count_rows(chunk) == len(read_rows([table], SETTINGS)) == 2
     size = built.chunk("no", ending).stat().st_size
     change(built.chunk("no", ending))
     noticed = built.chunk("no", ending).stat().st_size != size
@@ -488,7 +488,7 @@ def test_a_chunk_changed_by_hand_is_not_concatenated(built, change):
     chunk = built.chunk("no")
     change(chunk)
     with pytest.raises(ChunkError, match="It was removed: run again"):
-        checked_rows(chunk)
+        count_rows(chunk)
     assert not chunk.exists()
 
 

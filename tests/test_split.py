@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
-from pipeline.configuration import check_shares
+from pipeline.configuration import check_percentages
 from tables import NOTES, summary_lines, warnings_about
 from wavs import REAL_CLIPS, needs_real_clips, write_wav
 from wavspec.dataset import PATH_PATTERN, SPLITS, find_clips
@@ -526,7 +526,7 @@ def test_fitting_shares_fit(speakers, validation, testing):
     for needed in (["validation"], ["testing"], ["validation", "testing"]):
         fit = fitting_shares(speakers, shares, needed)
         if fit:
-            check_shares(fit)
+            check_percentages(fit)
             assert {split_by_hash(name, **fit) for name in speakers} >= {"training", *needed}
         else:
             # Too few, or not apart by a whole percentage.
@@ -578,13 +578,13 @@ def test_segments_of_one_file_can_have_other_speakers_and_splits():
 )
 def test_shares_that_cannot_be_meant_are_refused(shares, words):
     with pytest.raises(WavspecError) as error:
-        check_shares(shares)
+        check_percentages(shares)
     assert all(word in str(error.value) for word in words), error.value
 
 
 @pytest.mark.parametrize("shares", [(0, 0), (10, 10), (1, 98), (12.5, 0)])
 def test_shares_that_leave_some_for_training(shares):
-    check_shares(dict(zip(SHARES, shares, strict=True)))
+    check_percentages(dict(zip(SHARES, shares, strict=True)))
 
 
 CLIPS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.digests import remove_superseded
 from pipeline.job import job
-from pipeline.labels import checked_rows
+from pipeline.labels import count_rows
 from wavspec.chunk import HEADER_BYTES, ROW_BYTES, ChunkError
 from wavspec.errors import reading
 
@@ -25,7 +25,7 @@ def concatenate(chunks, spectrograms):
         WavspecError: a chunk cannot be read.
         OSError: the file cannot be written.
     """
-    rows = sum(checked_rows(chunk) for chunk in chunks)
+    rows = sum(count_rows(chunk) for chunk in chunks)
     with open(spectrograms, "wb", buffering=0) as target:
         for chunk in chunks:
             with reading(chunk):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from pipeline.digests import digest_in
 from pipeline.files import atomic_outputs
-from pipeline.job import bring_to_the_present, logged
+from pipeline.job import clamp_future_times, logged
 from pipeline.labels import read_clips
 from pipeline.provenance import check_installed
 from wavspec.audio import FAINT, InvalidClipError, read_clip, worthless
@@ -36,10 +36,10 @@ def write_chunk(dataset, catalog, chunk, table, settings, threads=1):
 
     Args:
         dataset: the folder of the dataset; paths in the catalog are relative to it.
-        catalog: CSV file of a label's clips, see `chunk.clips_of`.
+        catalog: CSV file of a label's clips, see `chunk.read_catalog`.
         chunk: .npy file to write: (n, 96, 64) float64, the examples of each clip, or one row of
-            zeros for an invalid clip. Its name must have the digest `code.label_digest` of these
-            clips and the present code.
+            zeros for an invalid clip. Its name must have the digest `provenance.label_digest` of
+            these clips and the present code.
         table: CSV file to write, with the fields of chunk.TableRow for each row of the chunk.
         settings: {"short_clips": "invalid" or "pad", "long_clips": "invalid" or "cut", "hop":
             seconds}, see `audio.read_clip` and `chunk.settings_of`.
@@ -174,7 +174,7 @@ if __name__ == "__main__":
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     with logged(options["--log"]):
         check_installed("spectrograms")
-        bring_to_the_present([options["--catalog"]])
+        clamp_future_times([options["--catalog"]])
         counts = write_chunk(
             options["--dataset"],
             options["--catalog"],

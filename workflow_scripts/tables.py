@@ -25,7 +25,7 @@ def write_tables(rows, clips, invalid):
     """Write the table of all clips and that of the invalid ones.
 
     Args:
-        rows: DataFrame of the rows of all labels, see `rows.read_tables`, with `file_name`.
+        rows: DataFrame of the rows of all labels, see `labels.read_rows`, with `file_name`.
         clips: CSV file to write: index, file_name, label, valid (True or False); row i describes
             row i of the array.
         invalid: CSV file to write: the invalid clips, with reason, detail and format.

@@ -116,7 +116,7 @@ def fit(rows, examples, settings, threads, backup):
     try:
         epochs.resume(model)
     except Exception as error:  # a damaged file can cause nearly any
-        warn(f"the backup {backup} is unusable: training starts anew")
+        warn(f"the backup {backup} is unusable: training starts over")
         print(error)
         remove_backups(backup)
     validation = training.Batches(examples, used["validation"], targets)

@@ -51,7 +51,7 @@ def complete(config, schema):
         validate(config, schema)
     except WorkflowError as error:
         raise WavspecError(message_of(error.__context__)) from error
-    check_shares(config["split"])
+    check_percentages(config["split"])
 
 
 def sources(own, files):
@@ -64,10 +64,9 @@ def sources(own, files):
     """
     paths = {os.path.realpath(file) for file in files}
     own = os.path.realpath(own)
-    others = sorted(map(os.path.relpath, paths - {own})) if own in paths else ()
-    return others and (
-        f"Configuration: {', '.join(others)}, with defaults from {os.path.relpath(own)}"
-    )
+    others = sorted(map(os.path.relpath, paths - {own})) if own in paths else []
+    defaults = f"with defaults from {os.path.relpath(own)}"
+    return f"Configuration: {', '.join(others)}, {defaults}" if others else ""
 
 
 def with_types(config):
@@ -109,20 +108,20 @@ def message_of(error):
     return f"config key {'.'.join(keys)!r} ({meaning}): {fault}.{example}"
 
 
-def check_shares(shares):
+def check_percentages(percentages):
     """Raise WavspecError if `split` leaves no speakers for training, or has fractions, not percent.
 
     Args:
-        shares: {"validation": percent, "testing": percent} of the speakers.
+        percentages: {"validation": percent, "testing": percent} of the speakers.
     """
-    for side, share in shares.items():
-        if 0 < share < 1:
+    for split, percent in percentages.items():
+        if 0 < percent < 1:
             raise WavspecError(
-                f"config key 'split.{side}': {share} is less than one percent. Did you mean "
-                f"{100 * share:g}, for {100 * share:g} % of the speakers?"
+                f"config key 'split.{split}': {percent} is less than one percent. Did you mean "
+                f"{100 * percent:g}, for {100 * percent:g} % of the speakers?"
             )
-    if sum(shares.values()) >= 100:
-        given = " and ".join(f"{share:g} % for {side}" for side, share in shares.items())
+    if sum(percentages.values()) >= 100:
+        given = " and ".join(f"{value:g} % for {name}" for name, value in percentages.items())
         raise WavspecError(
             f"config key 'split': {given} leave no speakers for training. Set percentages with a "
             "sum of less than 100, such as validation: 10 and testing: 10."

@@ -55,7 +55,7 @@ def job(snakemake, watched=()):
     stage, results = stage_of(stamp), Path(stamp).parent.parent
     with logged(snakemake.log[0]):
         check_installed(stage)
-        bring_to_the_present(snakemake.input)
+        clamp_future_times(snakemake.input)
         outputs = [output for output in snakemake.output if output != stamp]
         with atomic_outputs(outputs, results, stage) as parts:
             names = iter(parts)
@@ -82,7 +82,7 @@ def logged(log):
     """
     terminal = os.dup(2)
     try:
-        # Jobs start with Ctrl-C ignored, see the Snakefile.
+        # Jobs start with Ctrl-C ignored, see `start_messages` in rules/common.smk.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with open(log, "wb") as file:
             # C++ libraries print to these descriptors, not to Python's sys.stdout and sys.stderr.
@@ -111,7 +111,7 @@ def text_of(error):
     return traceback.format_exc()
 
 
-def bring_to_the_present(files):
+def clamp_future_times(files):
     """Set modification times that lie in the future to the present.
 
     Snakemake rejects a job's outputs if an input is newer. The workflow itself ignores the times,

@@ -72,7 +72,7 @@ def read_checked(table, chunk, settings):
     return rows.assign(label=label_in(table))
 
 
-def checked_rows(chunk):
+def count_rows(chunk):
     """Return the number of rows of a chunk.
 
     Raises:

@@ -31,7 +31,6 @@ class Run:
     the results, and the same stamps from an environment variable.
 
     Attributes:
-        clips: the number of clips.
         examples: about the largest number of examples, for time limits.
         labels: {label as in the names of files: LabelPlan}, in row order.
         found: the Dataset; empty on a cluster's node.
@@ -60,7 +59,6 @@ class Run:
         self.warnings = self.found.warnings
         gc.freeze()
         gc.enable()
-        self.clips = sum(len(label.clips) for label in self.labels.values())
         self.examples = sum(label.examples(self.settings) for label in self.labels.values())
 
     def _find_labels(self):
@@ -122,19 +120,23 @@ class Run:
         Raises:
             WavspecError: the results must not be replaced, or do not fit.
         """
-        self._set_aside_unusable(rules)
         plan = Plan.of(self.results, self.labels)
         if not self.config["replace_results"]:
             plan.check_dataset(self.dataset)
             fixed = (str(file) for rule in rules for file in rule.output if not rule.wildcard_names)
             check_ownership(self.results, fixed)
+        # Snakemake would fail at these before it runs anything.
+        for file in self._files(rules):
+            if os.path.islink(file) and not os.path.exists(file):
+                say(f"{file} is a link to nothing: renamed to {set_aside(file)}")
         if self.config["check_room"]:
             plan.check_room(self.dataset, self.settings)
         for line in self.warnings:
             say(f"Warning: {line}")
         for stage, stamp in self.stamps.items():
             if stamp.damage:
-                state = "not as the workflow wrote it" if exists(stamp.damage) else "missing"
+                found = os.path.lexists(stamp.damage)
+                state = "not as the workflow wrote it" if found else "missing"
                 then = f"{stage} will run again"
                 if target := self.on_demand.get(stage):
                     then = f"to make it again, run `snakemake {target}`"
@@ -154,7 +156,8 @@ class Run:
         """
         if forceall or not all(map(os.path.exists, self.of_every_run())):
             return []
-        return [path for stage in self.on_demand if exists(path := self.stamps[stage].path)]
+        stamps = (self.stamps[stage].path for stage in self.on_demand)
+        return [stamp for stamp in stamps if os.path.exists(stamp)]
 
     def check_targets(self, rules, targets):
         """Raise WavspecError if one of the files `targets` exists but is out of date.
@@ -164,45 +167,47 @@ class Run:
         stage_of = {
             os.path.normpath(str(file)): rule.name
             for rule in rules
-            if rule.name in self.stamps and not exists(self.stamps[rule.name].path)
+            if rule.name in self.stamps and not os.path.lexists(self.stamps[rule.name].path)
             for file in rule.output
         }
         for target in map(os.path.normpath, targets):
-            if target in stage_of and exists(target):
+            if target in stage_of and os.path.lexists(target):
                 step = self.on_demand.get(stage_of[target], stage_of[target])
                 raise WavspecError(f"{target} is out of date. Name its step instead: {step}")
 
-    def _set_aside_unusable(self, rules):
-        """Rename what is in the way of an output or its folder, at which Snakemake would fail."""
-        files = {str(file) for rule in rules for file in rule.output if not rule.wildcard_names}
-        files.update(self.of_every_run())
+    def _files(self, rules):
+        """Return the set of all outputs."""
+        fixed = {str(file) for rule in rules for file in rule.output if not rule.wildcard_names}
+        return fixed.union(self.of_every_run())
+
+    def clear_the_way(self, rules):
+        """Rename files in the place of folders of outputs, and folders in the place of outputs."""
+        files = self._files(rules)
         for folder in {os.path.dirname(file) for file in files} - {""}:
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 say(f"{folder} is not a folder: renamed to {set_aside(folder)}")
-        for file in files:
-            if os.path.isdir(file) or (os.path.islink(file) and not os.path.exists(file)):
-                say(f"{file} is not a file: renamed to {set_aside(file)}")
+        for file in filter(os.path.isdir, files):
+            say(f"{file} is a folder: renamed to {set_aside(file)}")
 
     def messages(self):
         """Return the lines of warnings, and the summary lines, of the stages that ran in this run.
 
-        The dataset's warnings come first. Without summary lines, those of `tables` are returned.
+        The dataset's warnings come first. The summary of `tables` comes after those of other stages
+        of every run, and is returned if no stage ran.
         """
         now = {
             stage: Stamp.of(self.results, stage, self.stamps[stage].digest).found
             for stage in self.stamps
         }
-        ran = [now[stage] for stage in now if now[stage] != self.stamps[stage].found]
-        warnings = [*self.warnings, *(line for found in ran for line in found.get("warnings", ()))]
-        summary = [line for found in ran for line in found.get("summary", ())]
+        ran = [stage for stage in now if now[stage] != self.stamps[stage].found]
+        ran.sort(key=lambda stage: (stage in self.on_demand, stage == "tables"))
+        own = (line for stage in ran for line in now[stage].get("warnings", ()))
+        warnings = [*self.warnings, *own]
+        summary = [line for stage in ran for line in now[stage].get("summary", ())]
         return (
             [f"Warning: {line}" for line in dict.fromkeys(warnings)],
             summary or now["tables"].get("summary", []),
         )
-
-
-def exists(path):
-    return os.path.lexists(path)
 
 
 def say(line):

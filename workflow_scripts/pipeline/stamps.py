@@ -1,4 +1,4 @@
-"""Stamps: records of what the outputs of a stage were made from.
+"""Stamps: records of the outputs of a stage.
 
 Outputs with fixed names, such as `wavfile_spec.dat`, cannot contain a digest. Their stage also
 writes a stamp, `stamps/{stage}.{digest}.json`, with the digest of everything that the outputs

@@ -1,7 +1,7 @@
 """The dataset's lists of the clips for validation and testing.
 
-Some data sets, such as Speech Commands, contain them: one path below the dataset per line. A clip
-in neither list is for training. Every run imports this module, so it does not import pandas.
+Some data sets, such as Speech Commands, contain them: one path below the dataset per line. Every
+run imports this module, so it does not import pandas.
 """
 
 import codecs
