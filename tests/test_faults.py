@@ -524,7 +524,9 @@ def test_a_catalog_changed_by_hand_is_refused(built, change):
     digest = digest_in(catalog)
     assert len(read_clips(catalog, digest, SETTINGS)) == 2
     change(catalog)
-    with pytest.raises(ChunkError, match="the clips or the code changed during the run: run again"):
+    with pytest.raises(
+        ChunkError, match="does not have the clips and the code of its name: run again"
+    ):
         read_clips(catalog, digest, SETTINGS)
 
 
@@ -533,8 +535,8 @@ def test_a_catalog_changed_by_hand_is_never_followed(built):
     built.chunk("no").unlink()
     process = built.snakemake(check=False)
     assert process.returncode == 1
-    named = r"results/catalog/no\.\w+\.csv: the clips or the code changed"
-    assert re.search(f"{named} during the run: run again", process.stdout)
+    named = r"results/catalog/no\.\w+\.csv does not have the clips and the code of its name"
+    assert re.search(f"{named}: run again", process.stdout)
     built.snakemake()
     assert built.outputs() == built.expected()
 

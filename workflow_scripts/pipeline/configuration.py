@@ -30,7 +30,9 @@ def check_yaml(*files):
     for file in filter(os.path.isfile, files):
         try:
             with open(file, encoding="utf-8") as stream:
-                yaml.safe_load(stream)
+                content = yaml.safe_load(stream)
+            if not isinstance(content, dict):
+                sys.exit(f"{os.path.relpath(file)} has no keys. Write them as `key: value`")
         except (OSError, ValueError) as error:
             sys.exit(f"cannot read {file}: {error}")
         except yaml.YAMLError as error:
@@ -98,9 +100,9 @@ def message_of(error):
     if error.validator == "additionalProperties":
         allowed = error.schema["properties"]
         unknown = next(key for key in error.instance if key not in allowed)
-        similar = get_close_matches(unknown, allowed, n=1)
+        similar = get_close_matches(str(unknown), allowed, n=1)
         hint = f"Did you mean {similar[0]!r}?" if similar else f"There are {', '.join(allowed)}."
-        return f"config key {'.'.join([*keys, unknown])!r} does not exist. {hint}"
+        return f"config key {'.'.join([*keys, str(unknown)])!r} does not exist. {hint}"
     fault = "it has no value" if error.instance is None else error.message
     meaning = error.schema.get("description", "")
     examples = error.schema.get("examples")

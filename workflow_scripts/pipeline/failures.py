@@ -86,7 +86,7 @@ def cause_of(rule, log, stderr):
     """
     if f"\n{ERROR}" in f"\n{log}":
         message = f"\n{log}".rpartition(f"\n{ERROR}")[2].rstrip()
-        return PYTHON_ERROR.findall(message)[-1] if message.startswith("Traceback") else message
+        return message.splitlines()[-1] if message.startswith("Traceback") else message
     errors = PYTHON_ERROR.findall(log)
     # In a workflow that uses this one, rules have a prefix.
     errors += [error for script, error in stderr if rule.endswith(script)]

@@ -25,7 +25,7 @@ def read_clips(catalog, digest, settings):
     except ChunkError:
         pass
     remove(catalog)
-    raise ChunkError(f"{catalog}: the clips or the code changed during the run: run again")
+    raise ChunkError(f"{catalog} does not have the clips and the code of its name: run again")
 
 
 def read_rows(tables, settings):

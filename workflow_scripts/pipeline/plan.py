@@ -291,7 +291,7 @@ def check_ownership(results, outputs):
 
     Args:
         results: the folder of the results.
-        outputs: paths of the outputs with fixed names.
+        outputs: paths of the outputs and logs with fixed names.
     """
     ours = (
         path
@@ -301,9 +301,12 @@ def check_ownership(results, outputs):
     has_digest = f".*\\.{PATTERN}\\..*"
     if any(re.fullmatch(has_digest, path.name) for path in ours):
         return
-    if foreign := [path for path in outputs if os.path.lexists(path)]:
+    in_the_way = {os.path.dirname(path) for path in outputs}
+    foreign = [path for path in outputs if os.path.lexists(path)]
+    foreign += [path for path in in_the_way if os.path.lexists(path) and not os.path.isdir(path)]
+    if foreign:
         raise WavspecError(
-            f"config key 'results': {foreign[0]} exists, but {results!r} has no results of this "
+            f"config key 'results': {min(foreign)} exists, but {results!r} has no results of this "
             "workflow, which would replace it. Set another folder: --config results=NEW_FOLDER. "
             "To replace such files: --config replace_results=true"
         )

@@ -123,8 +123,7 @@ class Run:
         plan = Plan.of(self.results, self.labels)
         if not self.config["replace_results"]:
             plan.check_dataset(self.dataset)
-            fixed = (str(file) for rule in rules for file in rule.output if not rule.wildcard_names)
-            check_ownership(self.results, fixed)
+            check_ownership(self.results, self._files(rules) - {*self.of_every_run()})
         # Snakemake would fail at these before it runs anything.
         for file in self._files(rules):
             if os.path.islink(file) and not os.path.exists(file):
@@ -176,14 +175,20 @@ class Run:
                 raise WavspecError(f"{target} is out of date. Name its step instead: {step}")
 
     def _files(self, rules):
-        """Return the set of all outputs."""
-        fixed = {str(file) for rule in rules for file in rule.output if not rule.wildcard_names}
+        """Return the set of all outputs, and of the logs with fixed names."""
+        fixed = {
+            str(file)
+            for rule in rules
+            if not rule.wildcard_names
+            for file in (*rule.output, *rule.log)
+        }
         return fixed.union(self.of_every_run())
 
     def clear_the_way(self, rules):
         """Rename files in the place of folders of outputs, and folders in the place of outputs."""
         files = self._files(rules)
-        for folder in {os.path.dirname(file) for file in files} - {""}:
+        folders = {os.path.dirname(file) for file in files} | {f"{self.results}/logs/spectrograms"}
+        for folder in sorted(folders - {""}):
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 say(f"{folder} is not a folder: renamed to {set_aside(folder)}")
         for file in filter(os.path.isdir, files):

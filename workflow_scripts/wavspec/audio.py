@@ -162,9 +162,8 @@ def read_clip(path, expected=None, segment=WHOLE, short_clips="invalid", long_cl
     if waveform.length < SHORTEST_VALID and not (short_clips == "pad" and waveform.length):
         start, end = segment
         place = f" from {start:g} s" if start else ""
-        detail = (
-            f"{waveform.length / SAMPLE_RATE:.3f} s{place}, {SHORTEST_VALID / SAMPLE_RATE} needed"
-        )
+        milliseconds = 1000 * waveform.length // SAMPLE_RATE  # rounded up, it could be enough
+        detail = f"{milliseconds / 1000:.3f} s{place}, {SHORTEST_VALID / SAMPLE_RATE} needed"
         samples, sample_rate = waveform.format.samples, waveform.format.sample_rate
         if end != "" and samples < round(end * sample_rate) - round((start or 0) * sample_rate):
             detail += f"; the file ends before {end:g} s"

@@ -77,7 +77,7 @@ def clips_in(contents, paths):
 def lines_of(content):
     """Return the lines of a list that are not blank, with any line ends and byte order mark."""
     encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
-    text = content.decode(encoding, errors="surrogateescape")
+    text = content.decode(encoding, errors="replace")
     return [line for line in re.split(r"[\r\n]+", text) if line.strip()]
 
 

@@ -41,10 +41,16 @@ def load_model(path):
     """
     if os.path.isdir(path):
         path = os.path.join(path, "model.keras")
+    if not os.path.isfile(path):
+        raise WavspecError(f"there is no model {path}: train one with `snakemake classifier`")
     beside = os.path.join(os.path.dirname(path), "training.json")
-    with reading(beside), open(beside, encoding="utf-8") as file:
-        facts = json.load(file)
-    if facts["features"] != "spectrograms":
+    try:
+        with reading(beside), open(beside, encoding="utf-8") as file:
+            facts = json.load(file)
+        features = facts["features"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise WavspecError(f"{beside} is damaged: run `snakemake classifier` again") from error
+    if features != "spectrograms":
         raise WavspecError(
             f"{path} takes embeddings, and recordings are labelled from their spectrograms. Train "
             "with the config key 'classifier.features' set to 'spectrograms'"

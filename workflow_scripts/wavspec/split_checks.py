@@ -84,7 +84,8 @@ def warn_of_speakers(clips):
         warnings.append(
             f"{len(unknown)} of {len(clips)} clips, such as {min(unknown)!r}, have no known "
             "speaker, and clips of one person can be in several splits. Name them "
-            "SPEAKER_nohash_NUMBER.wav, or add a group 'speaker' to path_pattern"
+            "SPEAKER_nohash_NUMBER.wav, or add a group 'speaker' to path_pattern or a column "
+            "'speaker' to the table"
         )
     lonely = ~speakers.duplicated(keep=False)
     # By label, because something can stand before the speaker in the names of one label alone.
