@@ -265,7 +265,13 @@ def refusal(capsys, *arguments):
 
 
 def test_a_classifier_that_cannot_be_used_is_refused(tmp_path, capsys, monkeypatch):
+    assert f"there is no model {tmp_path}/model.keras" in refusal(capsys, tmp_path, "clip.wav")
+    for name in ("model.keras", "model.tflite"):
+        (tmp_path / name).touch()
     assert "training.json: No such file" in refusal(capsys, tmp_path, "clip.wav")
+    for damaged in ("{", "[]", "{}"):
+        (tmp_path / "training.json").write_text(damaged)
+        assert "training.json is damaged" in refusal(capsys, tmp_path, "clip.wav")
     write_facts(tmp_path, "embeddings")
     assert "'classifier.features'" in refusal(capsys, tmp_path, "clip.wav")
     write_facts(tmp_path, "spectrograms")

@@ -32,7 +32,7 @@ def config(tmp_path, monkeypatch):
 
 def rule(current, name, *outputs):
     files = [*outputs, current.stamps[name].path] if name in current.stamps else outputs
-    return SimpleNamespace(name=name, output=files, wildcard_names=set())
+    return SimpleNamespace(name=name, output=files, log=[], wildcard_names=set())
 
 
 def finish(current, stage, *outputs):
