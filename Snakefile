@@ -57,7 +57,6 @@ rule all:
 
 
 onstart:
-    RUN.clear_the_way(workflow.rules)
     start_messages(log[0])
 
 

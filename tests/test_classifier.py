@@ -703,9 +703,9 @@ def test_what_a_change_trains_or_evaluates_anew(words, tmp_path):
         assert words.planned("classifier", classifier=keys) == {"train", "evaluate"}
     edit(words, "workflow_scripts/wavspec/classifier/metrics.py", "true label", "label as given")
     assert words.run("classifier", **epoch) == {"evaluate"}
-    edit(words, "workflow_scripts/wavspec/classifier/network.py", "0.3", "0.4")
+    edit(words, "workflow_scripts/wavspec/classifier/network.py", "(0.2)", "(0.4)")
     assert words.planned("classifier", **epoch) == {"train", "evaluate"}
-    edit(words, "workflow_scripts/wavspec/classifier/network.py", "0.4", "0.3")
+    edit(words, "workflow_scripts/wavspec/classifier/network.py", "(0.4)", "(0.2)")
     (folder / "labels.txt").unlink()
     assert "run `snakemake classifier`" in words.snakemake("-n", **epoch).stdout
     words.snakemake("classifier", **epoch)

@@ -120,14 +120,13 @@ class Run:
         Raises:
             WavspecError: the results must not be replaced, or do not fit.
         """
-        plan = Plan.of(self.results, self.labels)
-        if not self.config["replace_results"]:
-            plan.check_dataset(self.dataset)
+        keep = not self.config["replace_results"]
+        if keep:
             check_ownership(self.results, self._files(rules) - {*self.of_every_run()})
-        # Snakemake would fail at these before it runs anything.
-        for file in self._files(rules):
-            if os.path.islink(file) and not os.path.exists(file):
-                say(f"{file} is a link to nothing: renamed to {set_aside(file)}")
+        self._clear_the_way(rules)
+        plan = Plan.of(self.results, self.labels)
+        if keep:
+            plan.check_dataset(self.dataset)
         if self.config["check_room"]:
             plan.check_room(self.dataset, self.settings)
         for line in self.warnings:
@@ -184,15 +183,19 @@ class Run:
         }
         return fixed.union(self.of_every_run())
 
-    def clear_the_way(self, rules):
-        """Rename files in the place of folders of outputs, and folders in the place of outputs."""
+    def _clear_the_way(self, rules):
+        """Rename what is in the place of outputs and their folders but is not a file or a folder.
+
+        Snakemake would fail at it before it runs anything, also in a dry run.
+        """
         files = self._files(rules)
         folders = {os.path.dirname(file) for file in files} | {f"{self.results}/logs/spectrograms"}
         for folder in sorted(folders - {""}):
             if os.path.lexists(folder) and not os.path.isdir(folder):
                 say(f"{folder} is not a folder: renamed to {set_aside(folder)}")
-        for file in filter(os.path.isdir, files):
-            say(f"{file} is a folder: renamed to {set_aside(file)}")
+        for file in sorted(files):
+            if os.path.lexists(file) and not os.path.isfile(file):
+                say(f"{file} is not a file: renamed to {set_aside(file)}")
 
     def messages(self):
         """Return the lines of warnings, and the summary lines, of the stages that ran in this run.
