@@ -77,16 +77,33 @@ def test_results_beside_the_clips_are_fine(tmp_path, results):
     check_results(str(tmp_path / results), str(tmp_path / "words"), clips)
 
 
-def test_files_of_the_user_are_not_replaced(workflow):
-    workflow.results.mkdir(exist_ok=True)
-    own = workflow.results / "summary.txt"
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("summary.txt", "summary.txt"),
+        ("logs/tables.log", "logs/tables.log"),
+        ("invalid.csv/mine.txt", "invalid.csv"),
+        ("pictures", "pictures"),
+    ],
+)
+def test_files_of_the_user_are_not_replaced(workflow, name, named):
+    own = workflow.results / name
+    own.parent.mkdir(exist_ok=True, parents=True)
     own.write_text("of my holidays")
     process = workflow.snakemake(check=False)
     assert process.returncode == 1
-    assert "summary.txt exists, but 'results' has no results of this workflow" in process.stdout
-    assert own.read_text() == "of my holidays" and not list(workflow.results.glob("*/*"))
+    assert f"{named} exists, but 'results' has no results of this workflow" in process.stdout
+    assert own.read_text() == "of my holidays"
+    assert {path.name for path in workflow.results.rglob("*") if path.is_file()} == {
+        *(own.name, "README.md")
+    }
+
+
+def test_files_of_the_user_are_replaced_on_request(workflow):
+    workflow.results.mkdir(exist_ok=True)
+    (workflow.results / "summary.txt").write_text("of my holidays")
     workflow.snakemake(replace_results="true")
-    assert own.read_text().startswith("Warning")
+    assert (workflow.results / "summary.txt").read_text().startswith("Warning")
 
 
 def test_only_files_of_the_workflow_are_removed(built):

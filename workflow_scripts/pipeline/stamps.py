@@ -81,8 +81,9 @@ def read_stamp(path):
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         folder = os.path.dirname(path)
+        stamped = os.stat(path).st_mtime_ns
         for name, state in found["outputs"].items():
-            if not is_unchanged(f"{folder}/{name}", *state):
+            if not is_unchanged(f"{folder}/{name}", state, stamped):
                 return {}, os.path.normpath(f"{folder}/{name}")
         for name, size in found["watched"].items():
             file = f"{folder}/{name}"
@@ -102,15 +103,27 @@ def state_of(path):
     return [status.st_size, status.st_mtime_ns, hashed]
 
 
-def is_unchanged(path, size, mtime_ns, hashed):
-    """Return whether a file has this size, and also this time or this hash."""
+def is_unchanged(path, state, stamped):
+    """Return whether a file is as it was written.
+
+    Args:
+        path: the file.
+        state: what `state_of` returned for it.
+        stamped: modification time of the stamp in ns. Snakemake sets the times of all outputs after
+            a job, that of the stamp last.
+    """
+    size, mtime_ns, hashed = state
     try:
         status = os.stat(path)
     except OSError:
         return False
     if not stat.S_ISREG(status.st_mode) or status.st_size != size:
         return False
-    return status.st_mtime_ns == mtime_ns or (hashed is not None and content_hash(path) == hashed)
+    if status.st_mtime_ns == mtime_ns:
+        return True
+    if hashed is None:
+        return mtime_ns < status.st_mtime_ns <= stamped
+    return content_hash(path) == hashed
 
 
 def write_stamp(path, outputs, watched, messages):
