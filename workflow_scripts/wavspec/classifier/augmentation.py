@@ -47,8 +47,8 @@ def sources(n, size, stretch, shift, random):
 def with_floor(spectrograms, random):
     """Return (n, frames, bands) spectrograms, each with a floor at random, as noise sets it.
 
-    Floors are from silence to a quarter of the level of speech. The network learns not to rely on
-    quiet details, which a noisier recording does not have.
+    Floors are between SILENCE and LOUDEST_FLOOR. Noisier recordings lack the quiet details that
+    they hide.
     """
     floors = random.uniform(SILENCE, LOUDEST_FLOOR, (len(spectrograms), 1, 1))
     return np.maximum(spectrograms, floors.astype(np.float32))

@@ -58,8 +58,8 @@ def write_page(path, clips, predictions, spectrograms):
     text = (
         "Clips whose own label gets less than half of the probability, lowest first. The cause "
         "can be a wrong label, a poor recording, or a mistake of the classifier. Training clips "
-        "are included. Probabilities are means over early epochs, because later the network has "
-        "learnt wrong labels by heart. label_issues.csv has all of these clips."
+        "are included. Probabilities are means over early epochs, because later a network can "
+        "learn wrong labels by heart. label_issues.csv has all of these clips."
     )
     columns = ["", "label", "its probability", "predicted", "its probability", "split", "file"]
     rows = (cells_of(issue, pictures[issue.Index]) for issue in issues.itertuples())

@@ -19,7 +19,7 @@ WARM_UP = 3 / 40  # part of the steps
 WEIGHT_DECAY = 0.3
 LABEL_SMOOTHING = 0.1
 # The part of the epochs over which probabilities are averaged for label issues: later, a network
-# has learnt wrong labels by heart.
+# can learn wrong labels by heart.
 EARLY = 1 / 5, 1 / 2
 
 
